@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base: atomics, lists, locks, grace periods and checks. The ground floor; every room uses it.
+ *
+ * Atomics are GCC's builtins behind names, so that a build with QUIRE_SCHED_POINT defined can put
+ * a switching point at every one of them.
+ */
+#ifndef QUIRE_BASE_H
+#define QUIRE_BASE_H
+
+#include <quire/errno.h>
+#include <quire/port.h>
+#include <quire/types.h>
+
+/* ---- Atomics ----------------------------------------------------------------------------- */
+
+#ifndef QUIRE_SCHED_POINT
+#define QUIRE_SCHED_POINT() ((void)0)
+#endif
+
+/* Plain loads and stores that the compiler may not tear or repeat. */
+#define quire_load(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define quire_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+
+/* What was written before a store_release is seen after the load_acquire that reads it. */
+#define quire_load_acquire(p) (QUIRE_SCHED_POINT(), __atomic_load_n((p), __ATOMIC_ACQUIRE))
+#define quire_store_release(p, v)                           \
+	do {                                                \
+		QUIRE_SCHED_POINT();                        \
+		__atomic_store_n((p), (v), __ATOMIC_RELEASE); \
+	} while (0)
+
+/* Read-modify-write; all full barriers unless named _relaxed. Return the value from before. */
+#define quire_fetch_add(p, v) (QUIRE_SCHED_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
+#define quire_fetch_sub(p, v) (QUIRE_SCHED_POINT(), __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
+#define quire_fetch_or(p, v) (QUIRE_SCHED_POINT(), __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
+#define quire_fetch_and(p, v) (QUIRE_SCHED_POINT(), __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
+#define quire_exchange(p, v) (QUIRE_SCHED_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+#define quire_add_relaxed(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+
+/* *p == *old ? (*p = new, true) : (*old = *p, false) */
+#define quire_cmpxchg(p, old, new)                                                                 \
+	(QUIRE_SCHED_POINT(), __atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_SEQ_CST, \
+							  __ATOMIC_SEQ_CST))
+
+#define quire_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+/* ---- Doubly linked lists ----------------------------------------------------------------- */
+
+/* A ring; the head is an element without an owner. An element that is nowhere points to itself. */
+struct quire_list {
+	struct quire_list *next, *prev;
+};
+
+static inline void quire_list_init(struct quire_list *l)
+{
+	l->next = l;
+	l->prev = l;
+}
+
+static inline bool quire_list_empty(const struct quire_list *l)
+{
+	return l->next == l;
+}
+
+static inline void quire_list_insert(struct quire_list *prev, struct quire_list *next,
+				     struct quire_list *l)
+{
+	l->prev = prev;
+	l->next = next;
+	prev->next = l;
+	next->prev = l;
+}
+
+static inline void quire_list_add(struct quire_list *head, struct quire_list *l)
+{
+	quire_list_insert(head, head->next, l);
+}
+
+static inline void quire_list_add_tail(struct quire_list *head, struct quire_list *l)
+{
+	quire_list_insert(head->prev, head, l);
+}
+
+/* Leaves l pointing to itself, so that a second del does no harm. */
+static inline void quire_list_del(struct quire_list *l)
+{
+	l->prev->next = l->next;
+	l->next->prev = l->prev;
+	quire_list_init(l);
+}
+
+#define quire_list_entry(ptr, type, member) quire_container_of(ptr, type, member)
+#define quire_list_first(head, type, member) quire_list_entry((head)->next, type, member)
+
+/* pos is a struct quire_list *; the body may delete pos, nothing else. */
+#define quire_list_for_each(pos, tmp, head) \
+	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head); (pos) = (tmp), (tmp) = (pos)->next)
+
+/* ---- Locks ------------------------------------------------------------------------------- */
+
+/*
+ * A spin lock. Taking it disables preemption; the _irq forms disable interrupts too and must be
+ * used by everybody for a lock that an interrupt handler takes. Never held across anything that
+ * may sleep. Debug builds record the owner: taking it twice and releasing another CPU's lock are
+ * reported, and quire_spin_assert() checks that this CPU holds it.
+ */
+struct quire_spinlock {
+	uint32_t word; /* 0 free, else 1 + number of the CPU that holds it */
+};
+
+#define QUIRE_SPINLOCK_INIT { 0 }
+
+void quire_spin_lock(struct quire *q, struct quire_spinlock *l);
+bool quire_spin_trylock(struct quire *q, struct quire_spinlock *l);
+void quire_spin_unlock(struct quire *q, struct quire_spinlock *l);
+unsigned long quire_spin_lock_irq(struct quire *q, struct quire_spinlock *l);
+void quire_spin_unlock_irq(struct quire *q, struct quire_spinlock *l, unsigned long flags);
+
+/*
+ * A mutex: sleeps through quire_port_wait(). Not for interrupt context. Not recursive. Not bound to
+ * the thread that took it (so fork can hand one over), hence no owner.
+ */
+struct quire_mutex {
+	uint32_t word; /* 0 free, 1 held, 2 held and somebody may be waiting */
+};
+
+#define QUIRE_MUTEX_INIT { 0 }
+
+void quire_mutex_lock(struct quire *q, struct quire_mutex *m);
+bool quire_mutex_trylock(struct quire *q, struct quire_mutex *m);
+void quire_mutex_unlock(struct quire *q, struct quire_mutex *m);
+
+static inline bool quire_mutex_is_locked(const struct quire_mutex *m)
+{
+	return quire_load(&m->word) != 0;
+}
+
+/* ---- Grace periods ----------------------------------------------------------------------- */
+
+/*
+ * Deferred reclamation by per-CPU epochs. A reader between enter and leave may use anything it can
+ * reach, however long ago it was unlinked; quire_defer() runs fn once every reader that was inside
+ * at that moment has left. Readers never wait and never write a shared cache line.
+ *
+ * enter disables preemption, leave enables it; they nest; nothing in between may sleep. From
+ * interrupt handlers too.
+ */
+struct quire_deferred {
+	struct quire_deferred *next;
+	void (*fn)(struct quire *q, struct quire_deferred *d);
+};
+
+struct quire_grace_cpu {
+	uint64_t epoch;                    /* 0: outside; else the global epoch seen on entry */
+	uint32_t nesting;                  /* depth of enters; this CPU only */
+	uint32_t pending;                  /* length of the three lists together */
+	struct quire_deferred *waiting[3]; /* by the epoch they were deferred in, modulo 3 */
+	uint64_t waiting_epoch[3];         /* that epoch */
+} __attribute__((aligned(QUIRE_CACHELINE)));
+
+struct quire_grace {
+	uint64_t epoch; /* the global epoch, from 1 */
+	struct quire_grace_cpu cpu[QUIRE_NR_CPUS];
+};
+
+void quire_grace_enter(struct quire *q);
+void quire_grace_leave(struct quire *q);
+
+/* True between enter and leave on this CPU. For assertions. */
+bool quire_in_grace(struct quire *q);
+
+/* Run fn(q, d) after a grace period, on whatever CPU, in a context that may not sleep. Any context. */
+void quire_defer(struct quire *q, struct quire_deferred *d,
+		 void (*fn)(struct quire *q, struct quire_deferred *d));
+
+/* Run on this CPU what has waited long enough; called by quire_defer() every so often. Any context
+ * outside a grace period. A host calls it when idle. */
+void quire_grace_poll(struct quire *q);
+
+/*
+ * Wait until every reader that is inside now has left, and run everything deferred before by any
+ * CPU. May sleep (yields through quire_port_relax()); not inside a grace period.
+ */
+void quire_grace_wait(struct quire *q);
+
+/* ---- Checks ------------------------------------------------------------------------------ */
+
+#define QUIRE_STR2(x) #x
+#define QUIRE_STR(x) QUIRE_STR2(x)
+#define QUIRE_WHERE __FILE__ ":" QUIRE_STR(__LINE__)
+
+/* Something that cannot be, found in a build of any kind: reported, never fatal by itself. */
+#define quire_report(q, what, value) quire_port_report((q), (what), QUIRE_WHERE, (uint64_t)(value))
+
+#if QUIRE_DEBUG
+#define quire_assert(q, cond)                                        \
+	do {                                                         \
+		if (quire_unlikely(!(cond)))                         \
+			quire_report((q), "assertion: " #cond, 0);   \
+	} while (0)
+#define quire_spin_assert(q, l) quire_assert(q, quire_load(&(l)->word) == quire_port_cpu(q) + 1)
+#define quire_mutex_assert(q, m) quire_assert(q, quire_mutex_is_locked(m))
+#else
+#define quire_assert(q, cond) ((void)sizeof(!(cond)))
+#define quire_spin_assert(q, l) ((void)sizeof(l))
+#define quire_mutex_assert(q, m) ((void)sizeof(m))
+#endif
+
+/*
+ * quire_<object>_check() returns NULL when all the object's equations hold, else a constant
+ * sentence that names the first one that does not ("page: free + allocated + per_cpu == managed").
+ */
+typedef const char *quire_broken_t;
+
+/* ---- Bits -------------------------------------------------------------------------------- */
+
+/* Highest set bit; undefined for 0. */
+static inline unsigned quire_fls64(uint64_t v)
+{
+	return 63u - (unsigned)__builtin_clzll(v);
+}
+
+/* Lowest set bit; undefined for 0. */
+static inline unsigned quire_ffs64(uint64_t v)
+{
+	return (unsigned)__builtin_ctzll(v);
+}
+
+/* Smallest order with 1 << order >= n; 0 for n <= 1. */
+static inline unsigned quire_order_up(uint64_t n)
+{
+	return n <= 1 ? 0 : quire_fls64(n - 1) + 1;
+}
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page: physical memory. The host hands over a memory map; this room cuts it into zones, gives
+ * every frame a descriptor and hands frames out in powers of two (a buddy allocator with per-CPU
+ * lists in front of it).
+ *
+ * Locks: one irq-safe spin lock a zone; per-CPU lists under interrupts off. All functions here may be
+ * called in any context unless they say otherwise. Nothing here sleeps: when memory is short the
+ * answer is NULL, and whoever can sleep calls reclaim (a later room) and tries again.
+ */
+#ifndef QUIRE_PAGE_H
+#define QUIRE_PAGE_H
+
+#include <quire/base.h>
+
+#define QUIRE_MAX_ORDER 10 /* largest block: 1 << 10 pages */
+#define QUIRE_NR_ORDERS (QUIRE_MAX_ORDER + 1)
+
+/* ---- Page descriptor --------------------------------------------------------------------- */
+
+/* What a frame is used for; decides how its owner and index read. */
+enum quire_page_kind {
+	QUIRE_PAGE_FREE,     /* in the buddy allocator or on a per-CPU list */
+	QUIRE_PAGE_KERNEL,   /* allocated, user unknown to this room */
+	QUIRE_PAGE_RESERVED, /* never handed out: firmware, the descriptors themselves */
+	QUIRE_PAGE_SLAB,     /* owner: struct quire_cache */
+	QUIRE_PAGE_TABLE,    /* owner: struct quire_pgtable; see pgtable.h */
+	QUIRE_PAGE_ANON,     /* owner: struct quire_anon; index: page number in its area's numbering */
+	QUIRE_PAGE_CACHE,    /* owner: struct quire_object; index: page number in the file */
+	QUIRE_PAGE_NR_KINDS
+};
+
+/* Bits of quire_page.flags above the kind; changed with quire_fetch_or()/quire_fetch_and(). */
+#define QUIRE_PG_KIND_MASK 0x0000000fu
+#define QUIRE_PG_ZONE_SHIFT 4 /* 3 bits */
+#define QUIRE_PG_ORDER_SHIFT 8 /* 4 bits: order of the block that this is the head of */
+#define QUIRE_PG_HEAD 0x00001000u     /* first page of a free or allocated block */
+#define QUIRE_PG_LOCKED 0x00010000u   /* page lock: owner may not change, content is being read */
+#define QUIRE_PG_WAITERS 0x00020000u  /* somebody sleeps on the page lock */
+#define QUIRE_PG_UPTODATE 0x00040000u /* content is what the file says */
+#define QUIRE_PG_DIRTY 0x00080000u    /* content is newer than the file */
+#define QUIRE_PG_WRITEBACK 0x00100000u
+#define QUIRE_PG_REFERENCED 0x00200000u
+#define QUIRE_PG_LAZYFREE 0x00400000u /* MADV_FREE: may be dropped while clean */
+#define QUIRE_PG_STALE 0x00800000u    /* table page: unlinked, do not use (see pgtable.h) */
+#define QUIRE_PG_SWAPBACKED 0x01000000u /* shared anonymous memory: counted as shmem */
+
+struct quire_page {
+	uint32_t flags; /* kind, zone, order, QUIRE_PG_*; atomic once allocated */
+	uint32_t refs;  /* users: 0 when free; atomic */
+	uint32_t maps;  /* page-table entries that map it (user pages); entries in use (tables); atomic */
+	uint32_t aux;   /* tables: spin lock; slabs: objects in use; free */
+	void *owner;    /* see enum quire_page_kind */
+	uint64_t index;
+	struct quire_list lru; /* free list, LRU, or the kind's own list */
+};
+
+_Static_assert(sizeof(void *) != 8 || sizeof(struct quire_page) <= 48, "a page descriptor is 48 bytes or less");
+
+/* ---- Memory map and zones ---------------------------------------------------------------- */
+
+enum quire_range_kind {
+	QUIRE_RANGE_USABLE,
+	QUIRE_RANGE_RESERVED, /* present, never handed out */
+};
+
+struct quire_range {
+	quire_paddr_t start, end; /* bytes; usable ranges are cut to whole frames inward */
+	enum quire_range_kind kind;
+};
+
+enum quire_zone_id {
+	QUIRE_ZONE_DMA,     /* below 16 MiB */
+	QUIRE_ZONE_DMA32,   /* below 4 GiB */
+	QUIRE_ZONE_NORMAL,
+	QUIRE_ZONE_HIGHMEM, /* not in the direct map; with the issue on kernel addresses */
+	QUIRE_NR_ZONES
+};
+
+/* Allocation flags. Zone bits pick the highest zone allowed; none: NORMAL. */
+typedef uint32_t quire_gfp_t;
+#define QUIRE_GFP_DMA 0x001u
+#define QUIRE_GFP_HIGHMEM 0x002u
+#define QUIRE_GFP_DMA32 0x004u
+#define QUIRE_GFP_ZERO 0x100u   /* filled with zeroes */
+#define QUIRE_GFP_ATOMIC 0x200u /* may dip below the min watermark, to half of it */
+#define QUIRE_GFP_NOWARN 0x400u
+#define QUIRE_GFP_NOFAIL 0x800u /* refused: the allocation returns NULL, debug builds report it */
+#define QUIRE_GFP_MEMALLOC 0x1000u /* may empty the zone: for the code that frees memory */
+#define QUIRE_GFP_KERNEL 0u
+#define QUIRE_GFP_USER 0u
+#define QUIRE_GFP_HIGHUSER QUIRE_GFP_HIGHMEM
+
+enum quire_watermark { QUIRE_WMARK_MIN, QUIRE_WMARK_LOW, QUIRE_WMARK_HIGH, QUIRE_NR_WMARKS };
+
+/* Per-CPU list of single pages: refilled and drained in batches. */
+struct quire_pcp {
+	struct quire_list pages;
+	uint32_t count;       /* pages on the list, <= high */
+	uint32_t high, batch; /* drained to high - batch when above high */
+} __attribute__((aligned(QUIRE_CACHELINE)));
+
+struct quire_free_area {
+	struct quire_list blocks; /* heads of free blocks of this order */
+	uint64_t nr_free;         /* their number */
+};
+
+/*
+ * Equations (quire_page_check()):
+ *   sum over orders of nr_free << order == free_pages
+ *   free_pages + pcp pages + allocated == managed_pages
+ *   managed_pages <= present_pages <= spanned_pages
+ *   no two free buddies of one order below QUIRE_MAX_ORDER in the same zone
+ */
+struct quire_zone {
+	const char *name;            /* "DMA", "DMA32", "Normal", "HighMem" */
+	struct quire_spinlock lock;
+	quire_pfn_t start_pfn;
+	uint64_t spanned_pages, present_pages, managed_pages;
+	uint64_t free_pages;         /* under lock; readable without, then only a hint */
+	uint64_t wmark[QUIRE_NR_WMARKS]; /* pages */
+	uint64_t lowmem_reserve[QUIRE_NR_ZONES];
+	struct quire_free_area area[QUIRE_NR_ORDERS];
+	struct quire_pcp pcp[QUIRE_NR_CPUS];
+};
+
+/* Counters behind meminfo and zoneinfo; pages; atomic, of the whole instance. */
+enum quire_stat {
+	QUIRE_STAT_ANON_MAPPED, /* AnonPages: anonymous pages mapped somewhere */
+	QUIRE_STAT_FILE_MAPPED, /* Mapped: cache pages mapped somewhere */
+	QUIRE_STAT_FILE_PAGES,  /* Cached (shared anonymous memory included) */
+	QUIRE_STAT_SHMEM,       /* Shmem */
+	QUIRE_STAT_FILE_DIRTY,  /* Dirty */
+	QUIRE_STAT_WRITEBACK,
+	QUIRE_STAT_SLAB_RECLAIMABLE,
+	QUIRE_STAT_SLAB_UNRECLAIMABLE,
+	QUIRE_STAT_PAGETABLE,   /* PageTables */
+	QUIRE_STAT_MLOCK,       /* Mlocked */
+	QUIRE_STAT_PGALLOC,     /* events from here on: never decrease */
+	QUIRE_STAT_PGFREE,
+	QUIRE_STAT_PGFAULT,
+	QUIRE_STAT_PGMAJFAULT,
+	QUIRE_NR_STATS
+};
+
+struct quire_page_section; /* descriptors of a run of frames; page room only */
+
+struct quire_pages {
+	struct quire_zone zone[QUIRE_NR_ZONES];
+	struct quire_page_section *sections; /* indexed by pfn >> QUIRE_SECTION_SHIFT */
+	uint64_t nr_sections;
+	uint64_t total_pages;   /* managed pages of all zones */
+	uint64_t stat[QUIRE_NR_STATS];
+	struct quire_page *zero_page; /* one frame of zeroes for everybody; never freed */
+};
+
+/*
+ * Set up from the host's memory map. Ranges in any order; overlaps are resolved towards RESERVED;
+ * an empty map, end < start, an address beyond 2^52, no usable memory for the descriptors: -EINVAL.
+ * The descriptors and sections are carved out of usable memory itself (largest usable range, from its end).
+ * zones: which zones exist on this machine, a mask of 1 << QUIRE_ZONE_*; NORMAL must be in it.
+ * Called once, before any other function of this room, on one CPU.
+ */
+int quire_page_init(struct quire *q, const struct quire_range *map, size_t nr_ranges, uint32_t zones);
+
+/* ---- Allocation -------------------------------------------------------------------------- */
+
+/*
+ * 1 << order contiguous frames, naturally aligned; refs of the first is 1, kind KERNEL, owner
+ * NULL, maps 0. NULL when there are none (watermarks, order > QUIRE_MAX_ORDER, QUIRE_GFP_NOFAIL).
+ */
+struct quire_page *quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned order);
+
+/* Give a block back, whatever its refs says; page and order as quire_page_alloc() had them. */
+void quire_page_free(struct quire *q, struct quire_page *page, unsigned order);
+
+/* One more user of an allocated page. */
+static inline void quire_page_get(struct quire_page *page)
+{
+	(void)quire_fetch_add(&page->refs, 1u);
+}
+
+/* One user fewer; the last one frees the (order 0) page. True if it was the last. */
+bool quire_page_put(struct quire *q, struct quire_page *page);
+
+/*
+ * A reference, unless the count is 0 already (the page is being freed). For readers under a grace
+ * period who found the page in a table or a cache.
+ */
+bool quire_page_tryget(struct quire_page *page);
+
+/* Pages on per-CPU lists go back to the zones: before counting, before giving up. */
+void quire_page_drain(struct quire *q);
+
+/* ---- Descriptors ------------------------------------------------------------------------- */
+
+/* The descriptor of a frame; NULL where the memory map has none. */
+struct quire_page *quire_pfn_to_page(struct quire *q, quire_pfn_t pfn);
+quire_pfn_t quire_page_to_pfn(struct quire *q, const struct quire_page *page);
+
+static inline enum quire_page_kind quire_page_kind(const struct quire_page *page)
+{
+	return (enum quire_page_kind)(quire_load(&page->flags) & QUIRE_PG_KIND_MASK);
+}
+
+/* Only by whoever has the sole reference. */
+static inline void quire_page_set_kind(struct quire_page *page, enum quire_page_kind kind)
+{
+	quire_store(&page->flags, (quire_load(&page->flags) & ~QUIRE_PG_KIND_MASK) | (uint32_t)kind);
+}
+
+static inline bool quire_page_test(const struct quire_page *page, uint32_t flag)
+{
+	return (quire_load(&page->flags) & flag) != 0;
+}
+
+static inline void quire_page_set(struct quire_page *page, uint32_t flag)
+{
+	(void)quire_fetch_or(&page->flags, flag);
+}
+
+/* True if the flag was set before. */
+static inline bool quire_page_test_clear(struct quire_page *page, uint32_t flag)
+{
+	return (quire_fetch_and(&page->flags, ~flag) & flag) != 0;
+}
+
+/* The page lock: sleeps. Taken before any leaf-table lock. */
+void quire_page_lock(struct quire *q, struct quire_page *page);
+bool quire_page_trylock(struct quire_page *page);
+void quire_page_unlock(struct quire *q, struct quire_page *page);
+
+/*
+ * A pointer to the frame's bytes on this CPU, until quire_page_kunmap(); at most two at a time, released in
+ * reverse order, no sleep in between. (With high memory this is a temporary kmap.)
+ */
+void *quire_page_kmap(struct quire *q, struct quire_page *page);
+void quire_page_kunmap(struct quire *q, void *ptr);
+
+void quire_page_zero(struct quire *q, struct quire_page *page);
+void quire_page_copy(struct quire *q, struct quire_page *to, struct quire_page *from);
+
+/* ---- Counters and checks ----------------------------------------------------------------- */
+
+void quire_stat_add(struct quire *q, enum quire_stat stat, int64_t pages);
+uint64_t quire_stat_read(struct quire *q, enum quire_stat stat);
+
+/* Free frames, per-CPU lists included. */
+uint64_t quire_free_pages(struct quire *q);
+
+/* Walks every zone; takes the zone locks. Not for interrupt context. */
+quire_broken_t quire_page_check(struct quire *q);
+
+#endif

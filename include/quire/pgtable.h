@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pgtable: page tables. A format is data: one struct quire_pgfmt says where the bits stand, one
+ * walker serves all. The only way to the entries is the cursor, which locks one leaf table at a
+ * time and carries the gather: what it takes out of the tables is freed only after the TLB flush.
+ *
+ * Sources: Intel SDM vol. 3A chapter 4.5 (x86-64, 4- and 5-level paging).
+ */
+#ifndef QUIRE_PGTABLE_H
+#define QUIRE_PGTABLE_H
+
+#include <quire/page.h>
+
+#define QUIRE_MAX_LEVELS 5
+
+/* ---- Formats ----------------------------------------------------------------------------- */
+
+/* What an entry says, whatever its bits are. */
+typedef uint32_t quire_ptebits_t;
+#define QUIRE_PTE_READ 0x001u
+#define QUIRE_PTE_WRITE 0x002u
+#define QUIRE_PTE_EXEC 0x004u
+#define QUIRE_PTE_USER 0x008u
+#define QUIRE_PTE_ACCESSED 0x010u
+#define QUIRE_PTE_DIRTY 0x020u
+#define QUIRE_PTE_GLOBAL 0x040u
+#define QUIRE_PTE_LARGE 0x080u   /* a leaf above the lowest level */
+#define QUIRE_PTE_SPECIAL 0x100u /* software: maps a frame that is not counted (zero page, device) */
+#define QUIRE_PTE_NR_BITS 9
+
+/*
+ * One right or mark. An entry has it when all bits of grant are set and none of deny is; it is
+ * given by setting grant and clearing deny, taken by the reverse. A format whose bit says
+ * "read-only" or "no-execute" puts that bit into deny.
+ */
+struct quire_ptebit {
+	quire_pte_t grant, deny;
+};
+
+/* What an entry is. Everything but PAGE (and TABLE) is not present for the hardware. */
+enum quire_pte_kind {
+	QUIRE_PTE_EMPTY,
+	QUIRE_PTE_PAGE,  /* maps a frame; PROT_NONE pages too, which the hardware sees as absent */
+	QUIRE_PTE_TABLE, /* upper levels: points to a table */
+	QUIRE_PTE_GUARD, /* madvise(MADV_GUARD_INSTALL): a fault here is SIGSEGV */
+	QUIRE_PTE_SWAP,  /* payload: where the page is */
+};
+
+struct quire_pgfmt {
+	const char *name;                    /* "x86_64", "x86_64-5level" */
+	uint8_t levels;                      /* levels of tables; level 0 holds the leaves */
+	uint8_t entry_bytes;                 /* 4 or 8 */
+	uint8_t va_bits;                     /* bits of a virtual address that count */
+	bool va_signed;                      /* upper half is the sign extension (canonical addresses) */
+	uint8_t shift[QUIRE_MAX_LEVELS];     /* address bit at which a level's index begins */
+	uint8_t bits[QUIRE_MAX_LEVELS];      /* width of a level's index */
+	uint8_t large_levels;                /* mask: bit n: a leaf may stand at level n (n > 0) */
+	quire_pte_t address;                 /* bits that hold the physical address */
+	quire_pte_t present;                 /* hardware: entry is used */
+	quire_pte_t protnone;                /* software, with present clear: a page that nobody may touch */
+	quire_pte_t table;                   /* set in entries that point to tables, present included */
+	struct quire_ptebit bit[QUIRE_PTE_NR_BITS]; /* in the order of QUIRE_PTE_* */
+	quire_pte_t soft_kind;               /* not present, not protnone: field with enum quire_pte_kind */
+	quire_pte_t soft_payload;            /* ditto: field with the payload */
+	quire_uaddr_t user_end;              /* first address that user space can never have */
+};
+
+extern const struct quire_pgfmt quire_pgfmt_x86_64;        /* 4 levels, 48 bits */
+extern const struct quire_pgfmt quire_pgfmt_x86_64_5level; /* 5 levels, 57 bits */
+
+quire_pte_t quire_pte_make(const struct quire_pgfmt *fmt, quire_pfn_t pfn, quire_ptebits_t bits);
+enum quire_pte_kind quire_pte_kind(const struct quire_pgfmt *fmt, quire_pte_t pte); /* of a level-0 entry */
+quire_pfn_t quire_pte_pfn(const struct quire_pgfmt *fmt, quire_pte_t pte);
+quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *fmt, quire_pte_t pte);
+/* Entry with exactly these rights (READ WRITE EXEC USER GLOBAL), marks (A, D, SPECIAL) kept. No READ: a
+ * protnone entry. */
+quire_pte_t quire_pte_modify(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t rights);
+quire_pte_t quire_pte_add(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t bits);
+quire_pte_t quire_pte_remove(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t bits);
+quire_pte_t quire_pte_soft(const struct quire_pgfmt *fmt, enum quire_pte_kind kind, uint64_t payload);
+uint64_t quire_pte_payload(const struct quire_pgfmt *fmt, quire_pte_t pte);
+
+static inline bool quire_pte_has(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t bits)
+{
+	return (quire_pte_bits(fmt, pte) & bits) == bits;
+}
+
+/* ---- A space's tables -------------------------------------------------------------------- */
+
+/*
+ * A table is one page of kind TABLE: owner is the struct quire_pgtable, index the first address
+ * that it covers, aux its spin lock, maps the number of entries in use.
+ * Equations (quire_pgtable_check()), for every table:
+ *   maps == number of entries that are not zero
+ *   flags has no QUIRE_PG_STALE while an entry points to it
+ *   tables[level] == number of tables at that level
+ */
+struct quire_pgtable {
+	struct quire *q;
+	const struct quire_pgfmt *fmt;
+	struct quire_page *root;
+	uint64_t asid;                        /* unique among the living spaces of q; never 0 */
+	uint64_t tables[QUIRE_MAX_LEVELS];    /* tables in use by level, root included; atomic */
+	uint64_t cpus[(QUIRE_NR_CPUS + 63) / 64]; /* CPUs that may hold entries; atomic, see quire_pgtable_load() */
+	uint64_t flushes;                     /* TLB flushes asked for; atomic; for statistics */
+};
+
+/* An empty space. -ENOMEM. */
+int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *fmt);
+
+/* Free every table. No entry may be in use, no CPU may have it loaded; after a full flush. */
+void quire_pgtable_destroy(struct quire_pgtable *pt);
+
+/* This CPU begins (before it loads the root) or has ceased (after it flushed) to use the space. */
+void quire_pgtable_load(struct quire_pgtable *pt, unsigned cpu);
+void quire_pgtable_unload(struct quire_pgtable *pt, unsigned cpu);
+
+/* Physical address of the top table, for the MMU's register. */
+quire_paddr_t quire_pgtable_root(const struct quire_pgtable *pt);
+
+/*
+ * Make all tables that leaves of [start, end) need. -ENOMEM: what was made and is empty has been
+ * taken away again. Concurrent calls are fine. A table made here may be freed again by a concurrent
+ * cursor with QUIRE_CURSOR_TRIM as long as it is empty: callers that are not the writer look again.
+ */
+int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end);
+
+/* Free the empty tables of [start, end); the flush is done inside. May sleep. */
+void quire_tables_trim(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end);
+
+/*
+ * Move every entry of [from, from + len) to the same offset at to, both leaves locked in address order, the
+ * source flushed before the call returns and before an entry can be used at its new place by a CPU that still has the old one.
+ * Tables at the destination exist (quire_tables_populate()); its entries are empty; the ranges do not overlap. Cannot fail. May sleep.
+ */
+void quire_tables_move(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to, uint64_t len);
+
+/* Bytes of all tables: what VmPTE shows. */
+uint64_t quire_pgtable_bytes(const struct quire_pgtable *pt);
+
+/* The leaf entry at addr, or 0; a look without a lock, under a grace period. */
+quire_pte_t quire_pgtable_peek(struct quire_pgtable *pt, quire_uaddr_t addr);
+
+/* Walks all tables; the space must be quiet. */
+quire_broken_t quire_pgtable_check(struct quire_pgtable *pt);
+
+/* ---- The cursor -------------------------------------------------------------------------- */
+
+#define QUIRE_CURSOR_TRIM 0x1u /* free tables that this cursor's clearing has emptied */
+
+#define QUIRE_GATHER_PAGES 62
+
+/*
+ * A cursor over [start, end) of one space. Between next_leaf() or seek() and the next move or
+ * close it holds one leaf table's lock (a spin lock, preemption off): nothing in between may
+ * sleep. next_leaf() and close() may flush, so neither may be called with another spin lock held
+ * (a second cursor's leaf included).
+ *
+ *	quire_cursor_open(&c, pt, start, end, 0);
+ *	while (quire_cursor_next_leaf(&c))
+ *		for (a = c.leaf_start; a < c.leaf_end; a += QUIRE_PAGE_SIZE)
+ *			... quire_cursor_get(&c, a) ...
+ *	quire_cursor_close(&c);
+ */
+struct quire_cursor {
+	/* input */
+	struct quire_pgtable *pt;
+	quire_uaddr_t start, end; /* page aligned, within [0, user_end] */
+	uint32_t flags;           /* QUIRE_CURSOR_* */
+	/* derived: where it stands */
+	struct quire_page *leaf;             /* locked table, or NULL */
+	void *entries;                       /* its entries */
+	quire_uaddr_t leaf_start, leaf_end;  /* the part of the range that this leaf covers */
+	/* the gather */
+	quire_uaddr_t flush_start, flush_end; /* what must be flushed; empty if start >= end */
+	bool flush_tables;
+	uint32_t nr_pages;
+	struct quire_page *pages[QUIRE_GATHER_PAGES]; /* to be put after the flush */
+	struct quire_list tables;            /* table pages unlinked, to be freed after flush and grace */
+};
+
+void quire_cursor_open(struct quire_cursor *c, struct quire_pgtable *pt, quire_uaddr_t start,
+		       quire_uaddr_t end, uint32_t flags);
+
+/* Go to the next leaf table that exists at or after where the cursor stands; false at the end. */
+bool quire_cursor_next_leaf(struct quire_cursor *c);
+
+/* Go to the leaf that covers addr; false if there is none (then no lock is held). */
+bool quire_cursor_seek(struct quire_cursor *c, quire_uaddr_t addr);
+
+/* The entry at addr, leaf_start <= addr < leaf_end. */
+quire_pte_t quire_cursor_get(struct quire_cursor *c, quire_uaddr_t addr);
+
+/* First address >= addr in this leaf whose entry is not zero; leaf_end if none. */
+quire_uaddr_t quire_cursor_next_used(struct quire_cursor *c, quire_uaddr_t addr);
+
+/* Fill an empty entry, or replace one by an entry with more rights to the same frame. No flush. */
+void quire_cursor_set(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pte);
+
+/* Replace any entry; marks the address for the flush. Returns the old entry, with the accessed and dirty bits it
+ * had in the end (one atomic exchange). */
+quire_pte_t quire_cursor_replace(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pte);
+
+/* Empty an entry; otherwise as quire_cursor_replace(). */
+quire_pte_t quire_cursor_clear(struct quire_cursor *c, quire_uaddr_t addr);
+
+/* Change rights of a PAGE entry, atomically against the hardware setting A and D; marks for the flush if rights go. */
+void quire_cursor_protect(struct quire_cursor *c, quire_uaddr_t addr, quire_ptebits_t rights);
+
+/* Take one reference of page over: it is put after the flush. If the gather is full the leaf lock is dropped,
+ * flushed and taken again, so call it after the entry was cleared and expect other entries to have changed. */
+void quire_cursor_put_page(struct quire_cursor *c, struct quire_page *page);
+
+/* Unlock, flush, free: in that order. May sleep. */
+void quire_cursor_close(struct quire_cursor *c);
+
+#endif
