@@ -43,7 +43,37 @@
 	(QUIRE_SCHED_POINT(), __atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_SEQ_CST, \
 							  __ATOMIC_SEQ_CST))
 
+/* The same with acquire (release) order only: for taking and giving back locks. */
+#define quire_cmpxchg_acquire(p, old, new)                                                         \
+	(QUIRE_SCHED_POINT(), __atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_ACQUIRE, \
+							  __ATOMIC_RELAXED))
+#define quire_exchange_release(p, v) \
+	(QUIRE_SCHED_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_RELEASE))
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define QUIRE_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define QUIRE_TSAN 1
+#endif
+
+/* Everything before it, in the sight of every CPU, before everything after it. */
+#ifdef QUIRE_TSAN
+/* ThreadSanitizer knows no fences; a full-barrier operation on a word of one's own stops the machine all the same. */
+static inline void quire_fence(void)
+{
+	uint32_t word = 0;
+
+	(void)__atomic_fetch_add(&word, 1u, __ATOMIC_SEQ_CST);
+}
+#else
 #define quire_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#endif
+
+/* The same for the compiler alone: against interrupt handlers on this CPU. */
+#define quire_compiler_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
 /* ---- Doubly linked lists ----------------------------------------------------------------- */
 
@@ -106,16 +136,73 @@ static inline void quire_list_del(struct quire_list *l)
  * reported, and quire_spin_assert() checks that this CPU holds it.
  */
 struct quire_spinlock {
-	uint32_t word; /* 0 free, else 1 + number of the CPU that holds it */
+	uint32_t word; /* 0 free; else held: debug builds 1 + number of the CPU, release builds 1 */
 };
 
 #define QUIRE_SPINLOCK_INIT { 0 }
 
-void quire_spin_lock(struct quire *q, struct quire_spinlock *l);
-bool quire_spin_trylock(struct quire *q, struct quire_spinlock *l);
-void quire_spin_unlock(struct quire *q, struct quire_spinlock *l);
-unsigned long quire_spin_lock_irq(struct quire *q, struct quire_spinlock *l);
-void quire_spin_unlock_irq(struct quire *q, struct quire_spinlock *l, unsigned long flags);
+/* The lock was not free at the first try: turn until it is. Debug builds report a lock taken twice. */
+void quire_spin_contended(struct quire *q, struct quire_spinlock *l, uint32_t token);
+
+static inline uint32_t quire_spin_token(struct quire *q)
+{
+	return QUIRE_DEBUG ? quire_port_cpu(q) + 1u : 1u;
+}
+
+/* Without touching preemption: for callers who have interrupts or preemption off already. */
+static inline void quire_spin_lock_raw(struct quire *q, struct quire_spinlock *l)
+{
+	uint32_t token = quire_spin_token(q), unlocked = 0;
+
+	if (!quire_likely(quire_cmpxchg_acquire(&l->word, &unlocked, token)))
+		quire_spin_contended(q, l, token);
+}
+
+static inline void quire_spin_unlock_raw(struct quire *q, struct quire_spinlock *l)
+{
+	if (QUIRE_DEBUG && quire_load(&l->word) != quire_spin_token(q))
+		quire_port_report(q, "spin lock released by a CPU that does not hold it", __FILE__,
+				  (uint64_t)(uintptr_t)l);
+	quire_store_release(&l->word, 0u);
+}
+
+static inline void quire_spin_lock(struct quire *q, struct quire_spinlock *l)
+{
+	quire_port_preempt_disable(q);
+	quire_spin_lock_raw(q, l);
+}
+
+static inline bool quire_spin_trylock(struct quire *q, struct quire_spinlock *l)
+{
+	uint32_t unlocked = 0;
+
+	quire_port_preempt_disable(q);
+	if (quire_cmpxchg_acquire(&l->word, &unlocked, quire_spin_token(q)))
+		return true;
+	quire_port_preempt_enable(q);
+	return false;
+}
+
+static inline void quire_spin_unlock(struct quire *q, struct quire_spinlock *l)
+{
+	quire_spin_unlock_raw(q, l);
+	quire_port_preempt_enable(q);
+}
+
+/* With interrupts off the thread stays on its CPU (port.h), so preemption needs no second word. */
+static inline unsigned long quire_spin_lock_irq(struct quire *q, struct quire_spinlock *l)
+{
+	unsigned long flags = quire_port_irq_save(q);
+
+	quire_spin_lock_raw(q, l);
+	return flags;
+}
+
+static inline void quire_spin_unlock_irq(struct quire *q, struct quire_spinlock *l, unsigned long flags)
+{
+	quire_spin_unlock_raw(q, l);
+	quire_port_irq_restore(q, flags);
+}
 
 /*
  * A mutex: sleeps through quire_port_wait(). Not for interrupt context. Not recursive. Not bound to
@@ -151,18 +238,36 @@ struct quire_deferred {
 	void (*fn)(struct quire *q, struct quire_deferred *d);
 };
 
+/* Generations: what was deferred in epoch e may run from epoch e + 2 on, so e and e + 3 can share a list. */
+#define QUIRE_GRACE_GENERATIONS 3
+
+struct quire_grace_list {
+	struct quire_deferred *head, *tail; /* tail: of no meaning while head is NULL */
+	uint64_t epoch;                     /* the one all of them were deferred in */
+};
+
+/*
+ * The first cache line is written by this CPU alone; whoever advances the epoch reads it. The rest
+ * is under lock, which is this CPU's own but for quire_grace_wait(), so that it is hardly ever contended.
+ */
 struct quire_grace_cpu {
-	uint64_t epoch;                    /* 0: outside; else the global epoch seen on entry */
-	uint32_t nesting;                  /* depth of enters; this CPU only */
-	uint32_t pending;                  /* length of the three lists together */
-	struct quire_deferred *waiting[3]; /* by the epoch they were deferred in, modulo 3 */
-	uint64_t waiting_epoch[3];         /* that epoch */
+	uint64_t epoch;   /* 0: outside; else a global epoch not newer than that on entry */
+	uint32_t nesting; /* depth of enters; this CPU only */
+
+	struct quire_spinlock lock __attribute__((aligned(QUIRE_CACHELINE))); /* irq; all below but runs */
+	uint32_t pending; /* deferred here and not yet taken to be run */
+	uint32_t runs;    /* odd while this CPU runs deferred functions; written by this CPU only */
+	struct quire_grace_list waiting[QUIRE_GRACE_GENERATIONS]; /* by epoch modulo 3 */
+	struct quire_deferred *ready; /* grace period over; nobody has run them yet */
 } __attribute__((aligned(QUIRE_CACHELINE)));
 
 struct quire_grace {
-	uint64_t epoch; /* the global epoch, from 1 */
+	uint64_t epoch __attribute__((aligned(QUIRE_CACHELINE))); /* the global epoch, from 1; atomic */
 	struct quire_grace_cpu cpu[QUIRE_NR_CPUS];
 };
+
+/* Before any other function here; one CPU, once. */
+void quire_grace_init(struct quire *q);
 
 void quire_grace_enter(struct quire *q);
 void quire_grace_leave(struct quire *q);
@@ -170,7 +275,11 @@ void quire_grace_leave(struct quire *q);
 /* True between enter and leave on this CPU. For assertions. */
 bool quire_in_grace(struct quire *q);
 
-/* Run fn(q, d) after a grace period, on whatever CPU, in a context that may not sleep. Any context. */
+/*
+ * Run fn(q, d) after a grace period, on whatever CPU. Any context. fn may not sleep, and it may run inside a later
+ * quire_defer() of somebody else, whatever locks and context that has: so it takes irq-safe locks only, none under
+ * which anybody defers. Freeing to slab and page is fine; deferring again is, too.
+ */
 void quire_defer(struct quire *q, struct quire_deferred *d,
 		 void (*fn)(struct quire *q, struct quire_deferred *d));
 
@@ -205,6 +314,35 @@ void quire_grace_wait(struct quire *q);
 #define quire_assert(q, cond) ((void)sizeof(!(cond)))
 #define quire_spin_assert(q, l) ((void)sizeof(l))
 #define quire_mutex_assert(q, m) ((void)sizeof(m))
+#endif
+
+#if QUIRE_DEBUG
+/*
+ * Failure injection, for tests: set after to k and the k-th allocation from now fails; with sticky, that one and
+ * all later ones. 0: none. The rooms that allocate have one each (quire_pages.fail, quire_slabs.fail).
+ */
+struct quire_fail {
+	uint64_t after;  /* counts down to the failure; atomic */
+	uint64_t seen;   /* allocations asked while after was not 0; atomic */
+	uint64_t failed; /* how many of them were failed; atomic */
+	bool sticky;
+};
+
+/* Is this allocation to fail? Counts it. */
+static inline bool quire_fail_now(struct quire_fail *fail)
+{
+	uint64_t after = quire_load(&fail->after);
+
+	while (after != 0) {
+		if (!quire_cmpxchg(&fail->after, &after, after == 1 && fail->sticky ? 1 : after - 1))
+			continue;
+		quire_add_relaxed(&fail->seen, 1u);
+		if (after == 1)
+			quire_add_relaxed(&fail->failed, 1u);
+		return after == 1;
+	}
+	return false;
+}
 #endif
 
 /*

@@ -19,6 +19,8 @@
 /*
  * A pointer through which the CPU reaches physical memory at pa, valid to the end of that frame.
  * Cannot fail for a frame that the memory map called usable. Any context.
+ * Linear: the pointer minus pa is the same for every such frame (a direct map), so that blocks of many frames can
+ * be used as a whole and a pointer tells its frame. quire_page_init() refuses a memory map for which it is not.
  * (Frames above high_memory, on machines that have such, go through the library's own kmaps.)
  */
 void *quire_port_phys_to_virt(struct quire *q, quire_paddr_t pa);
@@ -42,7 +44,10 @@ void quire_port_frames(struct quire *q, quire_pfn_t pfn, unsigned order, bool al
 /* The number of the CPU that runs this, 0 <= n < nr_cpus. Stable while preemption is off. Any context. */
 unsigned quire_port_cpu(struct quire *q);
 
-/* Interrupts off on this CPU; returns what quire_port_irq_restore() needs. Nests. Any context. */
+/*
+ * Interrupts off on this CPU; returns what quire_port_irq_restore() needs. Nests. Any context. Until they are restored
+ * the thread stays on its CPU and is not preempted, whether preemption was disabled or not.
+ */
 unsigned long quire_port_irq_save(struct quire *q);
 void quire_port_irq_restore(struct quire *q, unsigned long flags);
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parts of locks that are not inline: what a spin lock does when it is held, and the mutex.
+ * Called by every room. Nothing here allocates; only quire_mutex_lock() sleeps.
+ */
+#include <quire/base.h>
+
+void quire_spin_contended(struct quire *q, struct quire_spinlock *l, uint32_t token)
+{
+	uint32_t unlocked;
+
+	/* This CPU has it already and would wait for ever; going on is the lesser evil. */
+	if (QUIRE_DEBUG && quire_load(&l->word) == token) {
+		quire_report(q, "spin lock taken twice by one CPU", (uintptr_t)l);
+		return;
+	}
+	do {
+		/* Read until it looks free: the reads stay in this CPU's cache, a failed exchange would not. */
+		while (quire_load(&l->word) != 0)
+			quire_port_relax(q);
+		unlocked = 0;
+	} while (!quire_cmpxchg_acquire(&l->word, &unlocked, token));
+}
+
+/*
+ * The mutex is a word of three states. Whoever has once found it held cannot know whether others
+ * sleep too, and so takes it as 2: at worst its unlock wakes nobody. An unlock that finds 1 knows
+ * that nobody sleeps and makes no call.
+ */
+void quire_mutex_lock(struct quire *q, struct quire_mutex *m)
+{
+	uint32_t word = 0;
+
+	if (quire_likely(quire_cmpxchg_acquire(&m->word, &word, 1u)))
+		return;
+	while (quire_exchange(&m->word, 2u) != 0)
+		quire_port_wait(q, &m->word, 2u);
+}
+
+bool quire_mutex_trylock(struct quire *q, struct quire_mutex *m)
+{
+	uint32_t word = 0;
+
+	return quire_cmpxchg_acquire(&m->word, &word, 1u);
+}
+
+void quire_mutex_unlock(struct quire *q, struct quire_mutex *m)
+{
+	uint32_t word;
+
+	quire_mutex_assert(q, m);
+	word = quire_exchange_release(&m->word, 0u);
+	/* From here on the mutex may be gone: its next holder may have freed it. Only its address is used. */
+	if (word == 2)
+		quire_port_wake(q, &m->word, 1);
+}
