@@ -133,9 +133,10 @@ struct quire_mms {
 	struct quire_mutex lock;
 	struct quire_list spaces;     /* every quire_mm, by link; under lock */
 	int64_t committed;            /* Committed_AS, pages; atomic */
+	uint64_t boot_free_pages;     /* free frames when quire_init() had done with slabs: quire_exit() compares */
 };
 
-/* Where a program's parts lie. Bytes; set by exec through quire_mm_set_layout(), read by proc and brk. */
+/* Where a program's parts lie. Bytes; given to quire_mm_create() or quire_exec(), read by proc and brk. */
 struct quire_layout {
 	quire_uaddr_t task_size;        /* first address user code can't have (0x7ffffffff000 on x86-64) */
 	quire_uaddr_t mmap_base;        /* top-down: maps are placed below; bottom-up: above */
@@ -186,7 +187,8 @@ struct quire_mm {
 	void *host;                   /* the host's own; not touched */
 };
 
-/* A new space without areas, users 1, count 1, default limits (all infinite) and layout. -ENOMEM, NULL in *mm. */
+/* A new space without areas, users 1, count 1, default limits (all infinite). layout NULL: Linux's for a 64-bit
+ * program with an 8 MiB stack and no randomisation. -ENOMEM, NULL in *mm. */
 int quire_mm_create(struct quire *q, const struct quire_layout *layout, struct quire_mm **mm);
 
 /* One more user; one fewer, and the last one unmaps everything (may sleep) and drops the count of all. */

@@ -8,6 +8,15 @@
 
 #include <quire/quire.h>
 
+/* ---- Spaces (src/mm/mm.c) ----------------------------------------------------------------- */
+
+/* A descriptor with empty tables that nobody can find: users 1, count 1, no layout, index not set up. NULL: no memory. */
+struct quire_mm *quire_mm_alloc(struct quire *q);
+/* Free it again, before it was published: its index holds nothing and its tables map nothing. */
+void quire_mm_free_new(struct quire_mm *mm);
+/* From now on it is found in quire_mms.spaces. */
+void quire_mm_publish(struct quire_mm *mm);
+
 /* ---- Areas (src/vma/area.c) --------------------------------------------------------------- */
 
 /* A NEW area with every field zero but mm and id. NULL: no memory. */
