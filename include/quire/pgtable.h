@@ -31,7 +31,8 @@ typedef uint32_t quire_ptebits_t;
 /*
  * One right or mark. An entry has it when all bits of grant are set and none of deny is; it is
  * given by setting grant and clearing deny, taken by the reverse. A format whose bit says
- * "read-only" or "no-execute" puts that bit into deny.
+ * "read-only" or "no-execute" puts that bit into deny. Both zero: the format cannot say it, and no
+ * entry has it. No bit belongs to two of them.
  */
 struct quire_ptebit {
 	quire_pte_t grant, deny;
@@ -55,10 +56,11 @@ struct quire_pgfmt {
 	uint8_t shift[QUIRE_MAX_LEVELS];     /* address bit at which a level's index begins */
 	uint8_t bits[QUIRE_MAX_LEVELS];      /* width of a level's index */
 	uint8_t large_levels;                /* mask: bit n: a leaf may stand at level n (n > 0) */
-	quire_pte_t address;                 /* bits that hold the physical address */
-	quire_pte_t present;                 /* hardware: entry is used */
+	quire_pte_t address;                 /* field with the frame number; its lowest bit is the number's lowest */
+	quire_pte_t present;                 /* hardware: entry is used when all of these are set; READ needs it */
 	quire_pte_t protnone;                /* software, with present clear: a page that nobody may touch */
 	quire_pte_t table;                   /* set in entries that point to tables, present included */
+	quire_pte_t table_mask;              /* an upper entry points to a table when it agrees with table in these bits */
 	struct quire_ptebit bit[QUIRE_PTE_NR_BITS]; /* in the order of QUIRE_PTE_* */
 	quire_pte_t soft_kind;               /* not present, not protnone: field with enum quire_pte_kind */
 	quire_pte_t soft_payload;            /* ditto: field with the payload */
@@ -71,15 +73,18 @@ extern const struct quire_pgfmt quire_pgfmt_x86_64_5level; /* 5 levels, 57 bits 
 quire_pte_t quire_pte_make(const struct quire_pgfmt *fmt, quire_pfn_t pfn, quire_ptebits_t bits);
 enum quire_pte_kind quire_pte_kind(const struct quire_pgfmt *fmt, quire_pte_t pte); /* of a level-0 entry */
 quire_pfn_t quire_pte_pfn(const struct quire_pgfmt *fmt, quire_pte_t pte);
-quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *fmt, quire_pte_t pte);
+quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *fmt, quire_pte_t pte); /* 0 unless a PAGE */
 /* Entry with exactly these rights (READ WRITE EXEC USER GLOBAL), marks (A, D, SPECIAL) kept. No READ: a
  * protnone entry. */
 quire_pte_t quire_pte_modify(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t rights);
+/* READ added to a protnone entry makes it present, READ removed from a present one makes it protnone; every other bit
+ * stays as it is, so that one undoes the other. */
 quire_pte_t quire_pte_add(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t bits);
 quire_pte_t quire_pte_remove(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t bits);
 quire_pte_t quire_pte_soft(const struct quire_pgfmt *fmt, enum quire_pte_kind kind, uint64_t payload);
 uint64_t quire_pte_payload(const struct quire_pgfmt *fmt, quire_pte_t pte);
 
+/* True if the entry has all of bits. */
 static inline bool quire_pte_has(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t bits)
 {
 	return (quire_pte_bits(fmt, pte) & bits) == bits;
@@ -105,7 +110,7 @@ struct quire_pgtable {
 	uint64_t flushes;                     /* TLB flushes asked for; atomic; for statistics */
 };
 
-/* An empty space. -ENOMEM. */
+/* An empty space. -ENOMEM; -EINVAL: the format's page size is not this build's. */
 int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *fmt);
 
 /* Free every table. No entry may be in use, no CPU may have it loaded; after a full flush. */
@@ -129,9 +134,19 @@ int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_u
 void quire_tables_trim(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end);
 
 /*
+ * Make the tables at [to, to + len) that the leaf tables which now exist in [from, from + len) need
+ * in order to be moved there: a sparse range costs what it holds, not what it spans. Otherwise as
+ * quire_tables_populate().
+ */
+int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to, uint64_t len);
+
+/*
  * Move every entry of [from, from + len) to the same offset at to, both leaves locked in address order, the
  * source flushed before the call returns and before an entry can be used at its new place by a CPU that still has the old one.
- * Tables at the destination exist (quire_tables_populate()); its entries are empty; the ranges do not overlap. Cannot fail. May sleep.
+ * Tables at the destination exist wherever the source has entries (quire_tables_populate_like()); its entries are empty;
+ * the ranges do not overlap; nobody makes new entries at either. Cannot fail. May sleep.
+ * While it runs, an entry at the source may read as PAGE without READ (hardware cannot use it); each stands at one
+ * of its two places at any time, and both are changed under both locks.
  */
 void quire_tables_move(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to, uint64_t len);
 
@@ -146,7 +161,7 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt);
 
 /* ---- The cursor -------------------------------------------------------------------------- */
 
-#define QUIRE_CURSOR_TRIM 0x1u /* free tables that this cursor's clearing has emptied */
+#define QUIRE_CURSOR_TRIM 0x1u /* free leaf tables that are empty when the cursor leaves them, and what that empties above */
 
 #define QUIRE_GATHER_PAGES 62
 
@@ -168,6 +183,7 @@ struct quire_cursor {
 	quire_uaddr_t start, end; /* page aligned, within [0, user_end] */
 	uint32_t flags;           /* QUIRE_CURSOR_* */
 	/* derived: where it stands */
+	quire_uaddr_t pos;                   /* where next_leaf() goes on looking */
 	struct quire_page *leaf;             /* locked table, or NULL */
 	void *entries;                       /* its entries */
 	quire_uaddr_t leaf_start, leaf_end;  /* the part of the range that this leaf covers */

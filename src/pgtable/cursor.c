@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cursor: the only way for other rooms to the entries of a space, and the gather that it
+ * carries. It stands in one leaf table at a time, whose lock it holds; it never allocates, so nothing
+ * here fails.
+ *
+ * What is taken out of the tables is freed in one order, by construction: out of the table, out of
+ * every TLB, back to the allocator. Pages wait in c->pages and tables in c->tables from the first
+ * to the third step; flush_gather() is the second and the third.
+ */
+#include "internal.h"
+
+#define RIGHTS (QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_EXEC | QUIRE_PTE_USER | QUIRE_PTE_GLOBAL)
+#define MARKS (QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY)
+
+/* ---- The gather -------------------------------------------------------------------------- */
+
+static void reset_gather(struct quire_cursor *c)
+{
+	c->flush_start = UINT64_MAX;
+	c->flush_end = 0;
+	c->flush_tables = false;
+	c->nr_pages = 0;
+}
+
+/*
+ * A space that no CPU has loaded needs no flush: whoever loads it later says so first, and then finds
+ * the entries gone. The mask is copied, so that the port sees the CPUs of one moment.
+ */
+static void flush_tlbs(struct quire_cursor *c)
+{
+	struct quire_pgtable *pt = c->pt;
+	uint64_t cpus[QUIRE_ARRAY_SIZE(pt->cpus)];
+	struct quire_tlb_flush flush;
+	uint64_t any = 0;
+	size_t i;
+
+	quire_fence();
+	for (i = 0; i < QUIRE_ARRAY_SIZE(cpus); i++) {
+		cpus[i] = quire_load(&pt->cpus[i]);
+		any |= cpus[i];
+	}
+	if (!any)
+		return;
+	flush.root = quire_page_to_pfn(pt->q, pt->root);
+	flush.asid = pt->asid;
+	flush.start = c->flush_start;
+	flush.end = c->flush_end;
+	flush.stride = FMT(pt->fmt)->shift[0];
+	flush.tables = c->flush_tables;
+	flush.kernel = false;
+	flush.cpus = cpus;
+	quire_add_relaxed(&pt->flushes, 1);
+	quire_port_tlb_flush(pt->q, &flush);
+}
+
+/* No table lock held. */
+static void flush_gather(struct quire_cursor *c)
+{
+	struct quire *q = c->pt->q;
+	uint32_t i;
+
+	if (c->flush_start < c->flush_end)
+		flush_tlbs(c);
+	for (i = 0; i < c->nr_pages; i++)
+		(void)quire_page_put(q, c->pages[i]);
+	if (!quire_list_empty(&c->tables))
+		quire_tables_free(q, &c->tables);
+	reset_gather(c);
+}
+
+void quire_cursor_put_page(struct quire_cursor *c, struct quire_page *page)
+{
+	struct quire *q = c->pt->q;
+
+	c->pages[c->nr_pages++] = page;
+	if (c->nr_pages < QUIRE_GATHER_PAGES)
+		return;
+	if (c->leaf) {
+		/* One entry more than there are keeps the table from being trimmed while it is unlocked. */
+		table_count(c->leaf, 1);
+		quire_spin_unlock(q, table_lock(c->leaf));
+	}
+	flush_gather(c);
+	if (c->leaf) {
+		quire_spin_lock(q, table_lock(c->leaf));
+		table_count(c->leaf, -1);
+	}
+}
+
+/* ---- Moving ------------------------------------------------------------------------------ */
+
+void quire_cursor_open(struct quire_cursor *c, struct quire_pgtable *pt, quire_uaddr_t start,
+		       quire_uaddr_t end, uint32_t flags)
+{
+	quire_assert(pt->q, start <= end && end <= FMT(pt->fmt)->user_end);
+	quire_assert(pt->q, ((start | end) & ~QUIRE_PAGE_MASK) == 0);
+	c->pt = pt;
+	c->start = start;
+	c->end = end;
+	c->flags = flags;
+	c->pos = start;
+	c->leaf = NULL;
+	c->entries = NULL;
+	c->leaf_start = start;
+	c->leaf_end = start;
+	quire_list_init(&c->tables);
+	reset_gather(c);
+}
+
+static void leave_leaf(struct quire_cursor *c)
+{
+	bool trim;
+
+	if (!c->leaf)
+		return;
+	trim = (c->flags & QUIRE_CURSOR_TRIM) && table_is_empty(c->leaf);
+	quire_spin_unlock(c->pt->q, table_lock(c->leaf));
+	c->leaf = NULL;
+	if (trim)
+		gather_empty_tables(c, c->leaf_start);
+}
+
+/* leaf covers addr and is locked. */
+static void enter_leaf(struct quire_cursor *c, struct quire_page *leaf, void *entries, quire_uaddr_t addr)
+{
+	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
+	quire_uaddr_t base = table_base(fmt, 0, addr);
+	quire_uaddr_t end = base + (UINT64_C(1) << table_shift(fmt, 0));
+
+	c->leaf = leaf;
+	c->entries = entries;
+	c->leaf_start = base > c->start ? base : c->start;
+	c->leaf_end = end < c->end ? end : c->end;
+	c->pos = c->leaf_end;
+}
+
+/* The table is still linked once its lock is ours, and then stays so; else look again. */
+static bool lock_if_linked(struct quire *q, struct quire_page *leaf)
+{
+	quire_spin_lock(q, table_lock(leaf));
+	if (quire_likely(!table_is_stale(leaf)))
+		return true;
+	quire_spin_unlock(q, table_lock(leaf));
+	return false;
+}
+
+bool quire_cursor_next_leaf(struct quire_cursor *c)
+{
+	struct quire *q = c->pt->q;
+	struct quire_page *leaf;
+	quire_uaddr_t addr;
+	void *entries;
+
+	leave_leaf(c);
+	addr = c->pos;
+	quire_grace_enter(q);
+	do {
+		leaf = quire_walk_next_leaf(c->pt, &addr, c->end, &entries);
+	} while (leaf && !lock_if_linked(q, leaf));
+	quire_grace_leave(q);
+	if (!leaf) {
+		c->pos = c->end;
+		return false;
+	}
+	enter_leaf(c, leaf, entries, addr);
+	return true;
+}
+
+bool quire_cursor_seek(struct quire_cursor *c, quire_uaddr_t addr)
+{
+	struct quire *q = c->pt->q;
+	struct quire_page *leaf;
+	void *entries;
+
+	quire_assert(q, addr >= c->start && addr < c->end);
+	if (c->leaf && addr >= c->leaf_start && addr < c->leaf_end)
+		return true;
+	leave_leaf(c);
+	quire_grace_enter(q);
+	do {
+		leaf = quire_walk_leaf(c->pt, addr, &entries);
+	} while (leaf && !lock_if_linked(q, leaf));
+	quire_grace_leave(q);
+	if (!leaf) {
+		c->pos = quire_page_down(addr);
+		return false;
+	}
+	enter_leaf(c, leaf, entries, addr);
+	return true;
+}
+
+void quire_cursor_close(struct quire_cursor *c)
+{
+	leave_leaf(c);
+	flush_gather(c);
+}
+
+/* ---- Entries ----------------------------------------------------------------------------- */
+
+static unsigned index_of(struct quire_cursor *c, quire_uaddr_t addr)
+{
+	quire_assert(c->pt->q, c->leaf && addr >= c->leaf_start && addr < c->leaf_end);
+	quire_spin_assert(c->pt->q, table_lock(c->leaf));
+	return entry_index(FMT(c->pt->fmt), 0, addr);
+}
+
+quire_pte_t quire_cursor_get(struct quire_cursor *c, quire_uaddr_t addr)
+{
+	return entry_load(FMT(c->pt->fmt), c->entries, index_of(c, addr));
+}
+
+quire_uaddr_t quire_cursor_next_used(struct quire_cursor *c, quire_uaddr_t addr)
+{
+	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
+	unsigned first, i;
+
+	if (addr >= c->leaf_end || table_is_empty(c->leaf))
+		return c->leaf_end;
+	first = index_of(c, addr);
+	i = entry_scan(fmt, c->entries, first, entry_index(fmt, 0, c->leaf_end - 1));
+	if (i == first)
+		return addr;
+	addr = quire_page_down(addr) + ((uint64_t)(i - first) << QUIRE_PAGE_SHIFT);
+	return addr < c->leaf_end ? addr : c->leaf_end;
+}
+
+void quire_cursor_set(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pte)
+{
+	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
+	unsigned i = index_of(c, addr);
+	quire_pte_t old = entry_load(fmt, c->entries, i), new;
+
+	if (old == 0) {
+		if (pte == 0)
+			return;
+		entry_store(fmt, c->entries, i, pte);
+		table_count(c->leaf, 1);
+		return;
+	}
+	quire_assert(c->pt->q, !pte_present(fmt, old) || (pte_present(fmt, pte) && pte_pfn(fmt, old) == pte_pfn(fmt, pte)));
+	/* The hardware may be marking the old entry at this moment. */
+	do {
+		new = pte_present(fmt, old) ? quire_pte_add(fmt, pte, quire_pte_bits(fmt, old) & MARKS) : pte;
+	} while (!entry_cmpxchg(fmt, c->entries, i, &old, new));
+	quire_assert(c->pt->q, (quire_pte_bits(fmt, old) & RIGHTS & ~quire_pte_bits(fmt, new)) == 0);
+	if (pte_present(fmt, old))
+		quire_port_tlb_flush_local(c->pt->q, c->pt->asid, addr);
+}
+
+quire_pte_t quire_cursor_replace(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pte)
+{
+	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
+	unsigned i = index_of(c, addr);
+	quire_pte_t old = entry_load(fmt, c->entries, i);
+
+	if (old == 0 && pte == 0)
+		return 0;
+	old = entry_exchange(fmt, c->entries, i, pte);
+	if ((old != 0) != (pte != 0))
+		table_count(c->leaf, pte ? 1 : -1);
+	if (pte_present(fmt, old))
+		gather_mark(c, quire_page_down(addr), quire_page_down(addr) + QUIRE_PAGE_SIZE);
+	return old;
+}
+
+quire_pte_t quire_cursor_clear(struct quire_cursor *c, quire_uaddr_t addr)
+{
+	return quire_cursor_replace(c, addr, 0);
+}
+
+void quire_cursor_protect(struct quire_cursor *c, quire_uaddr_t addr, quire_ptebits_t rights)
+{
+	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
+	unsigned i = index_of(c, addr);
+	quire_pte_t old = entry_load(fmt, c->entries, i), new;
+
+	quire_assert(c->pt->q, quire_pte_kind(fmt, old) == QUIRE_PTE_PAGE);
+	do {
+		new = quire_pte_modify(fmt, old, rights);
+		if (new == old)
+			return;
+	} while (!entry_cmpxchg(fmt, c->entries, i, &old, new));
+	if (!pte_present(fmt, old))
+		return;
+	if (quire_pte_bits(fmt, old) & ~quire_pte_bits(fmt, new) & RIGHTS)
+		gather_mark(c, quire_page_down(addr), quire_page_down(addr) + QUIRE_PAGE_SIZE);
+	else
+		quire_port_tlb_flush_local(c->pt->q, c->pt->asid, addr);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one entry says, and how to write one: from the format's data alone. Called by everybody who
+ * looks at entries; never touches a table.
+ */
+#include "internal.h"
+
+/*
+ * Give and take marks and rights, READ's part in presence aside. Sets what giving sets and taking
+ * denies, clears the reverse; formats have no bit in two places, so the order does not matter.
+ */
+static quire_pte_t change(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t give,
+			  quire_ptebits_t take)
+{
+	quire_pte_t set = 0, clear = 0;
+	quire_ptebits_t left;
+
+	for (left = give; left; left &= left - 1) {
+		const struct quire_ptebit *b = &fmt->bit[quire_ffs64(left)];
+
+		set |= b->grant;
+		clear |= b->deny;
+	}
+	for (left = take; left; left &= left - 1) {
+		const struct quire_ptebit *b = &fmt->bit[quire_ffs64(left)];
+
+		set |= b->deny;
+		clear |= b->grant;
+	}
+	return (pte & ~clear) | set;
+}
+
+/* Only what can be read is present; what cannot is kept where the hardware does not look. */
+static quire_pte_t set_presence(const struct quire_pgfmt *fmt, quire_pte_t pte, bool readable)
+{
+	if (readable)
+		return (pte | fmt->present) & ~fmt->protnone;
+	return (pte & ~fmt->present) | fmt->protnone;
+}
+
+#define ALL_BITS ((1u << QUIRE_PTE_NR_BITS) - 1)
+#define RIGHTS (QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_EXEC | QUIRE_PTE_USER | QUIRE_PTE_GLOBAL)
+
+quire_pte_t quire_pte_make(const struct quire_pgfmt *format, quire_pfn_t pfn, quire_ptebits_t bits)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+	quire_pte_t pte = (pfn << quire_ffs64(fmt->address)) & fmt->address;
+
+	if (!(bits & QUIRE_PTE_READ))
+		bits &= ~RIGHTS;
+	pte = change(fmt, pte, bits & ALL_BITS, ALL_BITS & ~bits);
+	return set_presence(fmt, pte, bits & QUIRE_PTE_READ);
+}
+
+enum quire_pte_kind quire_pte_kind(const struct quire_pgfmt *format, quire_pte_t pte)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+
+	if (pte == 0)
+		return QUIRE_PTE_EMPTY;
+	if (pte_present(fmt, pte) || (pte & fmt->protnone))
+		return QUIRE_PTE_PAGE;
+	return (enum quire_pte_kind)((pte & fmt->soft_kind) >> quire_ffs64(fmt->soft_kind));
+}
+
+quire_pfn_t quire_pte_pfn(const struct quire_pgfmt *format, quire_pte_t pte)
+{
+	return pte_pfn(FMT(format), pte);
+}
+
+quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *format, quire_pte_t pte)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+	quire_ptebits_t bits = 0;
+	unsigned i;
+
+	if (!pte_present(fmt, pte) && !(pte & fmt->protnone))
+		return 0;
+	for (i = 0; i < QUIRE_PTE_NR_BITS; i++) {
+		quire_pte_t grant = fmt->bit[i].grant, deny = fmt->bit[i].deny;
+
+		if ((pte & (grant | deny)) == grant && (grant | deny))
+			bits |= 1u << i;
+	}
+	return pte_present(fmt, pte) ? bits : bits & ~QUIRE_PTE_READ;
+}
+
+quire_pte_t quire_pte_modify(const struct quire_pgfmt *format, quire_pte_t pte, quire_ptebits_t rights)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+
+	rights = rights & QUIRE_PTE_READ ? rights & RIGHTS : 0;
+	pte = change(fmt, pte, rights, RIGHTS & ~rights);
+	return set_presence(fmt, pte, rights & QUIRE_PTE_READ);
+}
+
+quire_pte_t quire_pte_add(const struct quire_pgfmt *format, quire_pte_t pte, quire_ptebits_t bits)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+
+	pte = change(fmt, pte, bits & ALL_BITS, 0);
+	return bits & QUIRE_PTE_READ ? set_presence(fmt, pte, true) : pte;
+}
+
+quire_pte_t quire_pte_remove(const struct quire_pgfmt *format, quire_pte_t pte, quire_ptebits_t bits)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+
+	pte = change(fmt, pte, 0, bits & ALL_BITS);
+	return bits & QUIRE_PTE_READ ? set_presence(fmt, pte, false) : pte;
+}
+
+quire_pte_t quire_pte_soft(const struct quire_pgfmt *format, enum quire_pte_kind kind, uint64_t payload)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+
+	return ((quire_pte_t)kind << quire_ffs64(fmt->soft_kind)) |
+	       ((payload << quire_ffs64(fmt->soft_payload)) & fmt->soft_payload);
+}
+
+uint64_t quire_pte_payload(const struct quire_pgfmt *format, quire_pte_t pte)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+
+	return (pte & fmt->soft_payload) >> quire_ffs64(fmt->soft_payload);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What table.c, cursor.c and entry.c share: reading and writing entries whatever their width, the
+ * arithmetic of levels, and the walk. Not for other rooms.
+ *
+ * Who may do what to a table:
+ *   read an entry    anybody, under a grace period or with any lock that keeps the table linked
+ *   change an entry  whoever holds the table's lock; the hardware sets A and D whenever it likes
+ *   link a table     under the parent's lock
+ *   unlink a table   under the parent's lock and the table's own, when it is empty
+ *
+ * Locks are taken parent before child and, within a level, lower address before higher.
+ */
+#ifndef QUIRE_PGTABLE_INTERNAL_H
+#define QUIRE_PGTABLE_INTERNAL_H
+
+#include <quire/quire.h>
+
+/* A build for a single format names it, -DQUIRE_PGFMT=quire_pgfmt_x86_64, and link-time
+ * optimisation then folds its fields into the code. */
+#ifdef QUIRE_PGFMT
+#define FMT(fmt) ((void)(fmt), &QUIRE_PGFMT)
+#else
+#define FMT(fmt) (fmt)
+#endif
+
+/* ---- Levels ------------------------------------------------------------------------------ */
+
+static inline unsigned root_level(const struct quire_pgfmt *fmt)
+{
+	return fmt->levels - 1u;
+}
+
+static inline unsigned entry_index(const struct quire_pgfmt *fmt, unsigned level, uint64_t addr)
+{
+	return (unsigned)(addr >> fmt->shift[level]) & ((1u << fmt->bits[level]) - 1);
+}
+
+static inline unsigned nr_entries(const struct quire_pgfmt *fmt, unsigned level)
+{
+	return 1u << fmt->bits[level];
+}
+
+/* log2 of what a whole table at level covers. */
+static inline unsigned table_shift(const struct quire_pgfmt *fmt, unsigned level)
+{
+	return (unsigned)fmt->shift[level] + fmt->bits[level];
+}
+
+/* First address that the table at level around addr covers. */
+static inline uint64_t table_base(const struct quire_pgfmt *fmt, unsigned level, uint64_t addr)
+{
+	unsigned shift = table_shift(fmt, level);
+
+	return shift >= 64 ? 0 : addr >> shift << shift;
+}
+
+/* ---- Entries in memory ------------------------------------------------------------------- */
+
+/*
+ * Tables lie in memory that the CPU always reaches, so no temporary mapping is involved. Loads are
+ * acquiring: what hangs below an entry was written before the entry was.
+ */
+static inline void *table_entries(struct quire *q, quire_pfn_t pfn)
+{
+	return quire_port_phys_to_virt(q, pfn << QUIRE_PAGE_SHIFT);
+}
+
+static inline quire_pte_t entry_load(const struct quire_pgfmt *fmt, const void *entries, unsigned i)
+{
+	if (fmt->entry_bytes == 8)
+		return quire_load_acquire((const uint64_t *)entries + i);
+	return quire_load_acquire((const uint32_t *)entries + i);
+}
+
+static inline void entry_store(const struct quire_pgfmt *fmt, void *entries, unsigned i, quire_pte_t pte)
+{
+	if (fmt->entry_bytes == 8)
+		quire_store_release((uint64_t *)entries + i, pte);
+	else
+		quire_store_release((uint32_t *)entries + i, (uint32_t)pte);
+}
+
+static inline quire_pte_t entry_exchange(const struct quire_pgfmt *fmt, void *entries, unsigned i,
+					 quire_pte_t pte)
+{
+	if (fmt->entry_bytes == 8)
+		return quire_exchange((uint64_t *)entries + i, pte);
+	return quire_exchange((uint32_t *)entries + i, (uint32_t)pte);
+}
+
+/* On failure *old is what stands there now. */
+static inline bool entry_cmpxchg(const struct quire_pgfmt *fmt, void *entries, unsigned i, quire_pte_t *old,
+				 quire_pte_t pte)
+{
+	uint32_t old32 = (uint32_t)*old;
+	bool done;
+
+	if (fmt->entry_bytes == 8)
+		return quire_cmpxchg((uint64_t *)entries + i, old, pte);
+	done = quire_cmpxchg((uint32_t *)entries + i, &old32, (uint32_t)pte);
+	*old = old32;
+	return done;
+}
+
+/* First i <= k <= last whose entry is not zero; last + 1 if none. */
+static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *entries, unsigned i, unsigned last)
+{
+	if (fmt->entry_bytes == 8) {
+		const uint64_t *e = entries;
+
+		while (i + 7 <= last) {
+			if (quire_load(&e[i]) | quire_load(&e[i + 1]) | quire_load(&e[i + 2]) |
+			    quire_load(&e[i + 3]) | quire_load(&e[i + 4]) | quire_load(&e[i + 5]) |
+			    quire_load(&e[i + 6]) | quire_load(&e[i + 7]))
+				break;
+			i += 8;
+		}
+		while (i <= last && !quire_load(&e[i]))
+			i++;
+	} else {
+		const uint32_t *e = entries;
+
+		while (i <= last && !quire_load(&e[i]))
+			i++;
+	}
+	return i;
+}
+
+/* ---- Tables ------------------------------------------------------------------------------ */
+
+/* The hardware can use it, as a leaf or as a table. */
+static inline bool pte_present(const struct quire_pgfmt *fmt, quire_pte_t pte)
+{
+	return (pte & fmt->present) == fmt->present;
+}
+
+/* An entry above level 0 that points to a table. */
+static inline bool pte_is_table(const struct quire_pgfmt *fmt, quire_pte_t pte)
+{
+	return (pte & fmt->table_mask) == (fmt->table & fmt->table_mask);
+}
+
+static inline quire_pfn_t pte_pfn(const struct quire_pgfmt *fmt, quire_pte_t pte)
+{
+	return (pte & fmt->address) >> quire_ffs64(fmt->address);
+}
+
+static inline quire_pte_t pte_table(const struct quire_pgfmt *fmt, quire_pfn_t pfn)
+{
+	return (pfn << quire_ffs64(fmt->address)) | fmt->table;
+}
+
+/* The table's lock is its descriptor's aux. */
+static inline struct quire_spinlock *table_lock(struct quire_page *table)
+{
+	return (struct quire_spinlock *)(void *)&table->aux;
+}
+
+_Static_assert(sizeof(struct quire_spinlock) == sizeof(((struct quire_page *)0)->aux), "a table's lock is its aux");
+
+/* maps is written under the table's lock alone, and read anywhere. */
+static inline void table_count(struct quire_page *table, int by)
+{
+	quire_store(&table->maps, quire_load(&table->maps) + (uint32_t)by);
+}
+
+static inline bool table_is_empty(const struct quire_page *table)
+{
+	return quire_load(&table->maps) == 0;
+}
+
+static inline bool table_is_stale(const struct quire_page *table)
+{
+	return quire_page_test(table, QUIRE_PG_STALE);
+}
+
+/* ---- Walks, links (table.c) ---------------------------------------------------------------- */
+
+/*
+ * The leaf table that covers addr and where its entries lie, or NULL. Under a grace period: whoever
+ * wants to change it locks it and looks whether it has become stale.
+ */
+struct quire_page *quire_walk_leaf(struct quire_pgtable *pt, quire_uaddr_t addr, void **entries);
+
+/*
+ * The leaf table that covers the lowest address of [*addr, end) that any does; *addr goes up to the
+ * first address of the range that it covers. NULL: none. Under a grace period.
+ */
+struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t *addr, quire_uaddr_t end,
+					void **entries);
+
+/*
+ * Unlink the lowest table around addr if it is empty, then the one above if that has emptied it,
+ * and so on below the root. They go onto tables, by lru. True if any did. No table lock held.
+ */
+bool quire_tables_unlink(struct quire_pgtable *pt, quire_uaddr_t addr, struct quire_list *tables);
+
+/* Free unlinked tables after a grace period. The hardware has forgotten them: after the flush. */
+void quire_tables_free(struct quire *q, struct quire_list *tables);
+
+/* ---- The gather (cursor.c) --------------------------------------------------------------- */
+
+static inline void gather_mark(struct quire_cursor *c, quire_uaddr_t start, quire_uaddr_t end)
+{
+	if (start < c->flush_start)
+		c->flush_start = start;
+	if (end > c->flush_end)
+		c->flush_end = end;
+}
+
+/* Unlink what quire_tables_unlink() finds at addr, and note what that means for the flush. */
+static inline void gather_empty_tables(struct quire_cursor *c, quire_uaddr_t addr)
+{
+	if (!quire_tables_unlink(c->pt, addr, &c->tables))
+		return;
+	c->flush_tables = true;
+	gather_mark(c, addr, addr + QUIRE_PAGE_SIZE);
+}
+
+#endif

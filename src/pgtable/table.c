@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tables of a space as a whole: made, found, linked, unlinked, freed, checked. Called by the
+ * cursor, and by the owner of a space at its beginning and end. Never changes a leaf entry.
+ *
+ * The life of a table: allocated -> linked under its parent's lock -> used -> empty -> unlinked
+ * under its parent's lock and its own, stale from then on -> flushed out of every CPU -> freed after
+ * a grace period. A walker without a lock may stand in a stale table; what it finds there is
+ * empty, and when it takes the table's lock it sees the mark and starts again from the root.
+ */
+#include "internal.h"
+
+/* ---- A space ----------------------------------------------------------------------------- */
+
+static struct quire_page *table_alloc(struct quire *q)
+{
+	return quire_page_alloc(q, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO, 0);
+}
+
+/* From a page of zeroes to an empty table that covers base and up. Nobody sees it yet. */
+static void table_prepare(struct quire_pgtable *pt, struct quire_page *table, unsigned level, uint64_t base)
+{
+	quire_page_set_kind(table, QUIRE_PAGE_TABLE);
+	table->owner = pt;
+	table->index = base;
+	quire_store(&table->aux, 0);
+	quire_store(&table->maps, 0);
+	(void)quire_fetch_add(&pt->tables[level], 1);
+	quire_stat_add(pt->q, QUIRE_STAT_PAGETABLE, 1);
+}
+
+static void table_uncount(struct quire_pgtable *pt, unsigned level)
+{
+	(void)quire_fetch_sub(&pt->tables[level], 1);
+	quire_stat_add(pt->q, QUIRE_STAT_PAGETABLE, -1);
+}
+
+static void table_give_back(struct quire *q, struct quire_page *table)
+{
+	(void)quire_page_test_clear(table, QUIRE_PG_STALE);
+	quire_page_set_kind(table, QUIRE_PAGE_KERNEL);
+	table->owner = NULL;
+	quire_store(&table->maps, 0);
+	quire_page_free(q, table, 0);
+}
+
+int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *format)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+	size_t i;
+
+	if (fmt->shift[0] != QUIRE_PAGE_SHIFT)
+		return -QUIRE_EINVAL;
+	pt->q = q;
+	pt->fmt = fmt;
+	pt->flushes = 0;
+	for (i = 0; i < QUIRE_ARRAY_SIZE(pt->tables); i++)
+		pt->tables[i] = 0;
+	for (i = 0; i < QUIRE_ARRAY_SIZE(pt->cpus); i++)
+		pt->cpus[i] = 0;
+	pt->root = table_alloc(q);
+	if (!pt->root)
+		return -QUIRE_ENOMEM;
+	table_prepare(pt, pt->root, root_level(fmt), 0);
+	pt->asid = quire_fetch_add(&q->next_asid, 1) + 1;
+	return 0;
+}
+
+/*
+ * Every table of the user part once, those below a table before the table itself, the root last.
+ * The space is quiet. The table that was returned may be freed before the next call.
+ */
+struct tour {
+	struct quire_pgtable *pt;
+	struct quire_page *table[QUIRE_MAX_LEVELS]; /* from the root to where the tour stands */
+	unsigned next[QUIRE_MAX_LEVELS];            /* entry of each to go on with */
+	unsigned level;                             /* where it stands; above the root: done */
+	bool strange;                               /* saw an upper entry that is neither empty nor a table */
+};
+
+static void tour_begin(struct tour *t, struct quire_pgtable *pt)
+{
+	t->pt = pt;
+	t->level = root_level(FMT(pt->fmt));
+	t->table[t->level] = pt->root;
+	t->next[t->level] = 0;
+	t->strange = false;
+}
+
+/* The kernel's part of the root belongs to somebody else. */
+static unsigned last_user_entry(const struct quire_pgfmt *fmt, unsigned level)
+{
+	return level == root_level(fmt) ? entry_index(fmt, level, fmt->user_end - 1) : nr_entries(fmt, level) - 1;
+}
+
+static struct quire_page *tour_next(struct tour *t, unsigned *level)
+{
+	const struct quire_pgfmt *fmt = FMT(t->pt->fmt);
+	struct quire *q = t->pt->q;
+
+	if (t->level > root_level(fmt))
+		return NULL;
+	while (t->level > 0) {
+		unsigned last = last_user_entry(fmt, t->level);
+		void *entries = table_entries(q, quire_page_to_pfn(q, t->table[t->level]));
+		unsigned i = entry_scan(fmt, entries, t->next[t->level], last);
+		quire_pte_t pte;
+
+		if (i > last)
+			break;
+		t->next[t->level] = i + 1;
+		pte = entry_load(fmt, entries, i);
+		if (!pte_is_table(fmt, pte)) {
+			t->strange = true;
+			continue;
+		}
+		t->level--;
+		t->table[t->level] = quire_pfn_to_page(q, pte_pfn(fmt, pte));
+		t->next[t->level] = 0;
+	}
+	*level = t->level;
+	return t->table[t->level++];
+}
+
+void quire_pgtable_destroy(struct quire_pgtable *pt)
+{
+	struct quire_page *table;
+	struct tour t;
+	unsigned level;
+
+	tour_begin(&t, pt);
+	while ((table = tour_next(&t, &level))) {
+		quire_assert(pt->q, level > 0 || table_is_empty(table));
+		table_uncount(pt, level);
+		table_give_back(pt->q, table);
+	}
+	pt->root = NULL;
+}
+
+void quire_pgtable_load(struct quire_pgtable *pt, unsigned cpu)
+{
+	/* A full barrier: a flush that does not see the bit has cleared its entries before we walk. */
+	(void)quire_fetch_or(&pt->cpus[cpu / 64], UINT64_C(1) << cpu % 64);
+}
+
+void quire_pgtable_unload(struct quire_pgtable *pt, unsigned cpu)
+{
+	(void)quire_fetch_and(&pt->cpus[cpu / 64], ~(UINT64_C(1) << cpu % 64));
+}
+
+quire_paddr_t quire_pgtable_root(const struct quire_pgtable *pt)
+{
+	return quire_page_to_pfn(pt->q, pt->root) << QUIRE_PAGE_SHIFT;
+}
+
+/* As Linux counts: the top table is not in VmPTE. */
+uint64_t quire_pgtable_bytes(const struct quire_pgtable *pt)
+{
+	uint64_t tables = 0;
+	unsigned level;
+
+	for (level = 0; level < root_level(FMT(pt->fmt)); level++)
+		tables += quire_load(&pt->tables[level]);
+	return tables << QUIRE_PAGE_SHIFT;
+}
+
+quire_broken_t quire_pgtable_check(struct quire_pgtable *pt)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	uint64_t tables[QUIRE_MAX_LEVELS] = { 0 };
+	struct quire_page *table;
+	struct tour t;
+	unsigned level;
+
+	tour_begin(&t, pt);
+	while ((table = tour_next(&t, &level))) {
+		void *entries = table_entries(pt->q, quire_page_to_pfn(pt->q, table));
+		unsigned i, used = 0, last = last_user_entry(fmt, level);
+
+		for (i = entry_scan(fmt, entries, 0, last); i <= last; i = entry_scan(fmt, entries, i + 1, last))
+			used++;
+		if (used != quire_load(&table->maps))
+			return "pgtable: maps == number of entries that are not zero";
+		if (table_is_stale(table))
+			return "pgtable: a table that is linked is not stale";
+		if (quire_page_kind(table) != QUIRE_PAGE_TABLE || table->owner != pt)
+			return "pgtable: a table is of kind TABLE and its owner is the space";
+		if (level < root_level(fmt) && table->index != table_base(fmt, level, table->index))
+			return "pgtable: a table's index is where it begins to cover";
+		if (quire_load(&table->aux) != 0)
+			return "pgtable: no table of a quiet space is locked";
+		tables[level]++;
+	}
+	if (t.strange)
+		return "pgtable: an upper entry is empty or points to a table";
+	for (level = 0; level <= root_level(fmt); level++) {
+		if (tables[level] != quire_load(&pt->tables[level]))
+			return "pgtable: tables[level] == number of tables at that level";
+	}
+	return NULL;
+}
+
+/* ---- Walks without a lock ---------------------------------------------------------------- */
+
+struct quire_page *quire_walk_leaf(struct quire_pgtable *pt, quire_uaddr_t addr, void **entries)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	quire_pfn_t pfn = quire_page_to_pfn(pt->q, pt->root);
+	unsigned level;
+
+	for (level = root_level(fmt); level > 0; level--) {
+		void *table = table_entries(pt->q, pfn);
+		quire_pte_t pte = entry_load(fmt, table, entry_index(fmt, level, addr));
+
+		if (!pte_is_table(fmt, pte))
+			return NULL;
+		pfn = pte_pfn(fmt, pte);
+	}
+	*entries = table_entries(pt->q, pfn);
+	return quire_pfn_to_page(pt->q, pfn);
+}
+
+/*
+ * Goes down through the first entry in use at each level. Where a table has none left in the range, *addr
+ * goes behind the table and the descent starts again: at most once for each table that is empty or
+ * used only before *addr.
+ */
+struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t *addr, quire_uaddr_t end,
+					void **entries)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	const quire_pfn_t root = quire_page_to_pfn(pt->q, pt->root);
+
+	while (*addr < end) {
+		quire_pfn_t pfn = root;
+		unsigned level;
+
+		for (level = root_level(fmt); level > 0; level--) {
+			void *table = table_entries(pt->q, pfn);
+			uint64_t base = table_base(fmt, level, *addr);
+			uint64_t stop = base + (UINT64_C(1) << table_shift(fmt, level)); /* 0: the very end */
+			uint64_t last_addr = stop - 1 < end - 1 ? stop - 1 : end - 1;
+			unsigned first = entry_index(fmt, level, *addr);
+			unsigned last = entry_index(fmt, level, last_addr);
+			unsigned i = entry_scan(fmt, table, first, last);
+			quire_pte_t pte;
+
+			if (i > last) {
+				*addr = last_addr + 1;
+				break;
+			}
+			if (i > first)
+				*addr = base + ((uint64_t)i << fmt->shift[level]);
+			pte = entry_load(fmt, table, i);
+			if (!pte_is_table(fmt, pte)) {
+				/* Unlinked since the scan. */
+				*addr = base + ((uint64_t)(i + 1) << fmt->shift[level]);
+				break;
+			}
+			pfn = pte_pfn(fmt, pte);
+		}
+		if (level == 0) {
+			*entries = table_entries(pt->q, pfn);
+			return quire_pfn_to_page(pt->q, pfn);
+		}
+	}
+	return NULL;
+}
+
+quire_pte_t quire_pgtable_peek(struct quire_pgtable *pt, quire_uaddr_t addr)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	void *entries;
+
+	quire_assert(pt->q, quire_in_grace(pt->q));
+	if (addr >= fmt->user_end || !quire_walk_leaf(pt, addr, &entries))
+		return 0;
+	return entry_load(fmt, entries, entry_index(fmt, 0, addr));
+}
+
+/* ---- Linking ----------------------------------------------------------------------------- */
+
+/* How many tables leaves of [start, end) lack. */
+static uint64_t count_missing(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	quire_uaddr_t addr = start;
+	uint64_t missing = 0;
+
+	while (addr < end) {
+		quire_pfn_t pfn = quire_page_to_pfn(pt->q, pt->root);
+		quire_uaddr_t stop;
+		unsigned level;
+
+		quire_grace_enter(pt->q);
+		for (level = root_level(fmt); level > 0; level--) {
+			void *entries = table_entries(pt->q, pfn);
+			quire_pte_t pte = entry_load(fmt, entries, entry_index(fmt, level, addr));
+
+			if (!pte_is_table(fmt, pte))
+				break;
+			pfn = pte_pfn(fmt, pte);
+		}
+		quire_grace_leave(pt->q);
+
+		/* level tables are lacking around addr, as far as the table that stands there reaches */
+		stop = table_base(fmt, level ? level - 1 : 0, addr);
+		stop += UINT64_C(1) << table_shift(fmt, level ? level - 1 : 0);
+		if (stop > end)
+			stop = end;
+		while (level-- > 0) {
+			unsigned shift = table_shift(fmt, level);
+
+			missing += ((stop - 1) >> shift) - (addr >> shift) + 1;
+		}
+		addr = stop;
+	}
+	return missing;
+}
+
+/* Make the tables above addr out of the reserve; false when the reserve is used up. */
+static bool link_leaf(struct quire_pgtable *pt, quire_uaddr_t addr, struct quire_list *reserve)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	struct quire *q = pt->q;
+	struct quire_page *table;
+	unsigned level;
+
+	quire_grace_enter(q);
+again:
+	table = pt->root;
+	for (level = root_level(fmt); level > 0; level--) {
+		void *entries = table_entries(q, quire_page_to_pfn(q, table));
+		unsigned i = entry_index(fmt, level, addr);
+		quire_pte_t pte = entry_load(fmt, entries, i);
+
+		if (!pte_is_table(fmt, pte)) {
+			struct quire_page *child;
+
+			quire_spin_lock(q, table_lock(table));
+			if (table_is_stale(table)) {
+				quire_spin_unlock(q, table_lock(table));
+				goto again;
+			}
+			pte = entry_load(fmt, entries, i);
+			if (!pte_is_table(fmt, pte)) {
+				quire_assert(q, pte == 0);
+				if (quire_list_empty(reserve)) {
+					quire_spin_unlock(q, table_lock(table));
+					quire_grace_leave(q);
+					return false;
+				}
+				child = quire_list_first(reserve, struct quire_page, lru);
+				quire_list_del(&child->lru);
+				table_prepare(pt, child, level - 1, table_base(fmt, level - 1, addr));
+				pte = pte_table(fmt, quire_page_to_pfn(q, child));
+				entry_store(fmt, entries, i, pte);
+				table_count(table, 1);
+			}
+			quire_spin_unlock(q, table_lock(table));
+		}
+		table = quire_pfn_to_page(q, pte_pfn(fmt, pte));
+	}
+	quire_grace_leave(q);
+	return true;
+}
+
+/* Take away again what is empty of the tables above [start, addr], leaf by leaf. */
+static void unpopulate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t addr)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	struct quire_cursor c;
+
+	quire_cursor_open(&c, pt, start, start, 0);
+	while (start < addr) {
+		gather_empty_tables(&c, start);
+		start = table_base(fmt, 0, start) + (UINT64_C(1) << table_shift(fmt, 0));
+	}
+	gather_empty_tables(&c, addr);
+	quire_cursor_close(&c);
+}
+
+/*
+ * All tables are allocated before the first is linked, so that want of memory changes nothing. Only
+ * when a trim takes a table away in between does a second round follow, which may fail after the
+ * first has linked something.
+ */
+int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	struct quire *q = pt->q;
+	struct quire_list reserve, *pos, *tmp;
+	quire_uaddr_t addr = start;
+	bool linked = false;
+	int err = 0;
+
+	quire_assert(q, start <= end && end <= fmt->user_end);
+	quire_list_init(&reserve);
+	while (addr < end && !err) {
+		uint64_t missing = count_missing(pt, addr, end);
+
+		quire_list_for_each(pos, tmp, &reserve) {
+			if (missing)
+				missing--;
+		}
+		for (; missing && !err; missing--) {
+			struct quire_page *table = table_alloc(q);
+
+			if (table)
+				quire_list_add(&reserve, &table->lru);
+			else
+				err = -QUIRE_ENOMEM;
+		}
+		while (addr < end && !err && link_leaf(pt, addr, &reserve))
+			addr = table_base(fmt, 0, addr) + (UINT64_C(1) << table_shift(fmt, 0));
+		linked |= !err;
+	}
+	quire_list_for_each(pos, tmp, &reserve) {
+		struct quire_page *table = quire_list_entry(pos, struct quire_page, lru);
+
+		quire_list_del(pos);
+		quire_page_free(q, table, 0);
+	}
+	if (err && linked)
+		unpopulate(pt, start, addr);
+	return err;
+}
+
+int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to, uint64_t len)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	const quire_uaddr_t end = from + len;
+	quire_uaddr_t addr = from;
+	int err = 0;
+
+	while (addr < end && !err) {
+		struct quire_page *leaf;
+		quire_uaddr_t stop;
+		void *entries;
+
+		quire_grace_enter(pt->q);
+		leaf = quire_walk_next_leaf(pt, &addr, end, &entries);
+		quire_grace_leave(pt->q);
+		if (!leaf)
+			break;
+		stop = table_base(fmt, 0, addr) + (UINT64_C(1) << table_shift(fmt, 0));
+		if (stop > end)
+			stop = end;
+		err = quire_tables_populate(pt, addr - from + to, stop - from + to);
+		addr = stop;
+	}
+	if (err)
+		quire_tables_trim(pt, to, to + len);
+	return err;
+}
+
+/* ---- Unlinking --------------------------------------------------------------------------- */
+
+bool quire_tables_unlink(struct quire_pgtable *pt, quire_uaddr_t addr, struct quire_list *tables)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	const unsigned root = root_level(fmt);
+	struct quire_page *path[QUIRE_MAX_LEVELS];
+	struct quire *q = pt->q;
+	bool any = false;
+	unsigned level;
+
+	quire_grace_enter(q);
+again:
+	path[root] = pt->root;
+	for (level = root; level > 0; level--) {
+		void *entries = table_entries(q, quire_page_to_pfn(q, path[level]));
+		quire_pte_t pte = entry_load(fmt, entries, entry_index(fmt, level, addr));
+
+		if (!pte_is_table(fmt, pte))
+			break;
+		path[level - 1] = quire_pfn_to_page(q, pte_pfn(fmt, pte));
+	}
+	for (; level < root && table_is_empty(path[level]); level++) {
+		struct quire_page *child = path[level], *parent = path[level + 1];
+		void *entries = table_entries(q, quire_page_to_pfn(q, parent));
+		unsigned i = entry_index(fmt, level + 1, addr);
+		bool linked, empty = false;
+		quire_pte_t pte;
+
+		quire_spin_lock(q, table_lock(parent));
+		pte = entry_load(fmt, entries, i);
+		linked = pte_is_table(fmt, pte) && pte_pfn(fmt, pte) == quire_page_to_pfn(q, child);
+		if (linked) {
+			quire_assert(q, !table_is_stale(parent));
+			quire_spin_lock(q, table_lock(child));
+			empty = table_is_empty(child);
+			if (empty) {
+				(void)entry_exchange(fmt, entries, i, 0);
+				table_count(parent, -1);
+				quire_page_set(child, QUIRE_PG_STALE);
+			}
+			quire_spin_unlock(q, table_lock(child));
+		}
+		quire_spin_unlock(q, table_lock(parent));
+		if (!linked)
+			goto again; /* somebody else was here first */
+		if (!empty)
+			break;
+		table_uncount(pt, level);
+		quire_list_add_tail(tables, &child->lru);
+		any = true;
+	}
+	quire_grace_leave(q);
+	return any;
+}
+
+_Static_assert(sizeof(struct quire_deferred) <= sizeof(struct quire_list),
+	       "an unlinked table waits for its grace period in its lru");
+
+/* The list links are done with by then, and the table's own bytes must stay empty for those who still stand in it. */
+static struct quire_deferred *table_deferred(struct quire_page *table)
+{
+	return (struct quire_deferred *)(void *)&table->lru;
+}
+
+static void free_after_grace(struct quire *q, struct quire_deferred *d)
+{
+	table_give_back(q, quire_list_entry((struct quire_list *)(void *)d, struct quire_page, lru));
+}
+
+void quire_tables_free(struct quire *q, struct quire_list *tables)
+{
+	struct quire_list *pos, *tmp;
+
+	quire_list_for_each(pos, tmp, tables) {
+		struct quire_page *table = quire_list_entry(pos, struct quire_page, lru);
+
+		quire_list_del(pos);
+		quire_defer(q, table_deferred(table), free_after_grace);
+	}
+}
+
+void quire_tables_trim(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	struct quire *q = pt->q;
+	quire_uaddr_t addr = start;
+	struct quire_cursor c;
+
+	quire_cursor_open(&c, pt, start, end, 0);
+	while (addr < end) {
+		struct quire_page *leaf;
+		void *entries;
+		bool empty;
+
+		quire_grace_enter(q);
+		leaf = quire_walk_next_leaf(pt, &addr, end, &entries);
+		empty = leaf && table_is_empty(leaf);
+		quire_grace_leave(q);
+		if (!leaf)
+			break;
+		if (empty)
+			gather_empty_tables(&c, addr);
+		addr = table_base(fmt, 0, addr) + (UINT64_C(1) << table_shift(fmt, 0));
+	}
+	quire_cursor_close(&c);
+}
