@@ -308,6 +308,9 @@ int quire_get_user_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access
  * Linux's access_process_vm: never an errno. */
 uint64_t quire_access_process_vm(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t len, uint32_t access);
 
+/* Pages that may be committed under overcommit mode 2: what meminfo shows as CommitLimit. */
+uint64_t quire_commit_limit(struct quire *q);
+
 int quire_mms_init(struct quire *q);
 
 #endif

@@ -25,13 +25,18 @@ int quire_proc_buddyinfo(struct quire *q, struct quire_sink *sink);
 int quire_proc_zoneinfo(struct quire *q, struct quire_sink *sink);
 int quire_proc_slabinfo(struct quire *q, struct quire_sink *sink);
 
-/* One area's sums, as smaps counts them; bytes. Under a grace period per leaf; exact if the space is quiet. */
+/* A page's share is its size divided by its mappers: kept with this many bits behind the point. */
+#define QUIRE_PSS_SHIFT 12
+
+/* One area's sums, as smaps counts them; bytes, the proportional ones bytes << QUIRE_PSS_SHIFT. */
 struct quire_smaps {
-	uint64_t size, rss, pss, pss_dirty, shared_clean, shared_dirty, private_clean, private_dirty;
-	uint64_t referenced, anonymous, ksm, lazyfree, anon_huge, shmem_pmd, file_pmd, shared_hugetlb,
-		private_hugetlb, swap, swap_pss, locked;
-	uint64_t pss_anon, pss_file, pss_shmem;
+	uint64_t size, rss, shared_clean, shared_dirty, private_clean, private_dirty;
+	uint64_t referenced, anonymous, ksm, lazyfree, anon_huge, shmem_pmd, file_pmd;
+	uint64_t shared_hugetlb, private_hugetlb, swap;
+	uint64_t pss, pss_dirty, pss_anon, pss_file, pss_shmem, swap_pss, locked; /* proportional */
 };
+
+/* Add an area's pages to *sums. Reads leaf by leaf under the leaf's lock: exact if the space is quiet. */
 void quire_smaps_area(struct quire_vma *vma, struct quire_smaps *sums);
 
 #endif
