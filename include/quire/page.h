@@ -33,7 +33,10 @@ enum quire_page_kind {
 /* Bits of quire_page.flags above the kind; changed with quire_fetch_or()/quire_fetch_and(). */
 #define QUIRE_PG_KIND_MASK 0x0000000fu
 #define QUIRE_PG_ZONE_SHIFT 4 /* 3 bits */
+#define QUIRE_PG_ZONE_MASK 0x00000070u
+#define QUIRE_PG_ABSENT 0x00000080u /* a descriptor without a frame, where the memory map has a hole */
 #define QUIRE_PG_ORDER_SHIFT 8 /* 4 bits: order of the block that this is the head of */
+#define QUIRE_PG_ORDER_MASK 0x00000f00u
 #define QUIRE_PG_HEAD 0x00001000u     /* first page of a free or allocated block */
 #define QUIRE_PG_LOCKED 0x00010000u   /* page lock: owner may not change, content is being read */
 #define QUIRE_PG_WAITERS 0x00020000u  /* somebody sleeps on the page lock */
@@ -44,12 +47,13 @@ enum quire_page_kind {
 #define QUIRE_PG_LAZYFREE 0x00400000u /* MADV_FREE: may be dropped while clean */
 #define QUIRE_PG_STALE 0x00800000u    /* table page: unlinked, do not use (see pgtable.h) */
 #define QUIRE_PG_SWAPBACKED 0x01000000u /* shared anonymous memory: counted as shmem */
+#define QUIRE_PG_TRACKED 0x02000000u /* in a cache that is written back: its dirty mark counts in QUIRE_STAT_FILE_DIRTY */
 
 struct quire_page {
 	uint32_t flags; /* kind, zone, order, QUIRE_PG_*; atomic once allocated */
 	uint32_t refs;  /* users: 0 when free; atomic */
 	uint32_t maps;  /* page-table entries that map it (user pages); entries in use (tables); atomic */
-	uint32_t aux;   /* tables: spin lock; slabs: objects in use; free */
+	uint32_t aux;   /* tables: spin lock; slabs: objects in use; else free to use */
 	void *owner;    /* see enum quire_page_kind */
 	uint64_t index;
 	struct quire_list lru; /* free list, LRU, or the kind's own list */
@@ -93,11 +97,13 @@ typedef uint32_t quire_gfp_t;
 
 enum quire_watermark { QUIRE_WMARK_MIN, QUIRE_WMARK_LOW, QUIRE_WMARK_HIGH, QUIRE_NR_WMARKS };
 
-/* Per-CPU list of single pages: refilled and drained in batches. */
+/* Per-CPU list of single pages: refilled and drained in batches. Any CPU may take the lock, to drain. */
 struct quire_pcp {
-	struct quire_list pages;
-	uint32_t count;       /* pages on the list, <= high */
-	uint32_t high, batch; /* drained to high - batch when above high */
+	struct quire_spinlock lock; /* irq; taken before the zone's */
+	uint32_t count;             /* pages on the list, <= high; readable without the lock, as a hint */
+	uint32_t high, batch;       /* drained to high - batch when above high; constant */
+	struct quire_list pages;    /* kind FREE, not QUIRE_PG_HEAD */
+	uint64_t allocated, freed;  /* pages that went out and came back through this list, ever */
 } __attribute__((aligned(QUIRE_CACHELINE)));
 
 struct quire_free_area {
@@ -109,7 +115,9 @@ struct quire_free_area {
  * Equations (quire_page_check()):
  *   sum over orders of nr_free << order == free_pages
  *   free_pages + pcp pages + allocated == managed_pages
+ *     (allocated: the blocks whose heads are neither FREE nor RESERVED, by the descriptors)
  *   managed_pages <= present_pages <= spanned_pages
+ *   wmark[MIN] <= wmark[LOW] <= wmark[HIGH]
  *   no two free buddies of one order below QUIRE_MAX_ORDER in the same zone
  */
 struct quire_zone {
@@ -121,6 +129,7 @@ struct quire_zone {
 	uint64_t wmark[QUIRE_NR_WMARKS]; /* pages */
 	uint64_t lowmem_reserve[QUIRE_NR_ZONES];
 	struct quire_free_area area[QUIRE_NR_ORDERS];
+	uint64_t allocated, freed;   /* pages that went out and came back in blocks of order > 0, ever */
 	struct quire_pcp pcp[QUIRE_NR_CPUS];
 };
 
@@ -143,35 +152,61 @@ enum quire_stat {
 	QUIRE_NR_STATS
 };
 
-struct quire_page_section; /* descriptors of a run of frames; page room only */
+struct quire_stat_cpu {
+	int64_t value[QUIRE_NR_STATS]; /* atomic; may be negative on one CPU, the sum is not */
+} __attribute__((aligned(QUIRE_CACHELINE)));
 
+/*
+ * Frames are numbered from first_pfn and cut into sections of 1 << section_shift. Only sections
+ * with memory have descriptors; these stand in one array, section after section, the last one cut off
+ * behind the last frame. section_map[s] is 1 + the place of section s in that array, 0: none;
+ * section_at[] is the way back. So both directions take two loads and no search.
+ */
 struct quire_pages {
 	struct quire_zone zone[QUIRE_NR_ZONES];
-	struct quire_page_section *sections; /* indexed by pfn >> QUIRE_SECTION_SHIFT */
+	uint64_t total_pages;         /* managed pages of all zones */
+	struct quire_page *zero_page; /* one frame of zeroes for everybody; RESERVED, never freed */
+	uint32_t zones;               /* which exist: mask of 1 << QUIRE_ZONE_* */
+	/* all constant after quire_page_init() */
+	uint32_t section_shift;
+	uintptr_t direct;             /* pointer minus physical address, the same for every frame */
+	struct quire_page *map;       /* the descriptors */
+	uint64_t nr_map;              /* their number */
+	quire_pfn_t first_pfn;        /* a multiple of 1 << QUIRE_MAX_ORDER */
+	uint64_t span_pages;          /* from first_pfn to the last frame of all */
+	uint32_t *section_map, *section_at;
 	uint64_t nr_sections;
-	uint64_t total_pages;   /* managed pages of all zones */
-	uint64_t stat[QUIRE_NR_STATS];
-	struct quire_page *zero_page; /* one frame of zeroes for everybody; never freed */
+#if QUIRE_DEBUG
+	struct quire_fail fail;       /* quire_page_alloc(): see base.h */
+#endif
+	struct quire_stat_cpu stat[QUIRE_NR_CPUS];
 };
 
 /*
- * Set up from the host's memory map. Ranges in any order; overlaps are resolved towards RESERVED;
- * an empty map, end < start, an address beyond 2^52, no usable memory for the descriptors: -EINVAL.
- * The descriptors and sections are carved out of usable memory itself (largest usable range, from its end).
- * zones: which zones exist on this machine, a mask of 1 << QUIRE_ZONE_*; NORMAL must be in it.
- * Called once, before any other function of this room, on one CPU.
+ * Set up from the host's memory map. Ranges in any order; they may overlap, which is resolved towards RESERVED.
+ * -EINVAL: an empty map, end < start, an unknown kind, an address beyond 2^52, no usable frame, memory that is not
+ * linear (see quire_port_phys_to_virt()), a bad mask. -ENOMEM: the largest usable stretch does not hold the
+ * descriptors and tables, which are carved from its end. Frame 0 is never handed out: where memory is mapped at its
+ * own address, a pointer to it would be NULL.
+ * zones: which zones exist on this machine, a mask of 1 << QUIRE_ZONE_*; NORMAL must be in it, HIGHMEM not yet.
+ * Called once, before any other function of this room, on one CPU; q->nr_cpus is set.
  */
 int quire_page_init(struct quire *q, const struct quire_range *map, size_t nr_ranges, uint32_t zones);
 
 /* ---- Allocation -------------------------------------------------------------------------- */
 
 /*
- * 1 << order contiguous frames, naturally aligned; refs of the first is 1, kind KERNEL, owner
- * NULL, maps 0. NULL when there are none (watermarks, order > QUIRE_MAX_ORDER, QUIRE_GFP_NOFAIL).
+ * 1 << order contiguous frames, naturally aligned; refs of the first is 1, that of the others 0; all: kind KERNEL,
+ * owner NULL, index, maps and aux 0. NULL when there are none (watermarks, order > QUIRE_MAX_ORDER,
+ * QUIRE_GFP_NOFAIL). Zones are tried from the highest allowed one down.
  */
 struct quire_page *quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned order);
 
-/* Give a block back, whatever its refs says; page and order as quire_page_alloc() had them. */
+/*
+ * Give a block back, whatever its refs says; page and order as quire_page_alloc() had them. Pages that readers may
+ * find and quire_page_tryget() are for quire_page_put() alone. A block that is free already is reported and left alone;
+ * debug builds report pages that are still mapped, locked or shared.
+ */
 void quire_page_free(struct quire *q, struct quire_page *page, unsigned order);
 
 /* One more user of an allocated page. */
@@ -180,7 +215,7 @@ static inline void quire_page_get(struct quire_page *page)
 	(void)quire_fetch_add(&page->refs, 1u);
 }
 
-/* One user fewer; the last one frees the (order 0) page. True if it was the last. */
+/* One user fewer; the last one frees the block. True if it was the last. */
 bool quire_page_put(struct quire *q, struct quire_page *page);
 
 /*
@@ -197,6 +232,20 @@ void quire_page_drain(struct quire *q);
 /* The descriptor of a frame; NULL where the memory map has none. */
 struct quire_page *quire_pfn_to_page(struct quire *q, quire_pfn_t pfn);
 quire_pfn_t quire_page_to_pfn(struct quire *q, const struct quire_page *page);
+
+/* By pointer, for memory that is always mapped (no high memory): to the page's first byte, and from any byte of it. */
+void *quire_page_to_virt(struct quire *q, const struct quire_page *page);
+struct quire_page *quire_virt_to_page(struct quire *q, const void *ptr);
+
+static inline unsigned quire_page_order(const struct quire_page *head)
+{
+	return (quire_load(&head->flags) & QUIRE_PG_ORDER_MASK) >> QUIRE_PG_ORDER_SHIFT;
+}
+
+static inline enum quire_zone_id quire_page_zone(const struct quire_page *page)
+{
+	return (enum quire_zone_id)((quire_load(&page->flags) & QUIRE_PG_ZONE_MASK) >> QUIRE_PG_ZONE_SHIFT);
+}
 
 static inline enum quire_page_kind quire_page_kind(const struct quire_page *page)
 {
@@ -248,7 +297,7 @@ uint64_t quire_stat_read(struct quire *q, enum quire_stat stat);
 /* Free frames, per-CPU lists included. */
 uint64_t quire_free_pages(struct quire *q);
 
-/* Walks every zone; takes the zone locks. Not for interrupt context. */
+/* Walks every zone and every descriptor, with all zones locked. Not for interrupt context. */
 quire_broken_t quire_page_check(struct quire *q);
 
 #endif

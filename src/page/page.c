@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One page: from frame number to descriptor and back, its bytes, its lock; and the counters.
+ * Called by every room above. Only quire_page_lock() sleeps.
+ */
+#include "page/internal.h"
+
+#include "base/string.h"
+
+/* ---- Descriptors ------------------------------------------------------------------------- */
+
+struct quire_page *quire_pfn_to_page(struct quire *q, quire_pfn_t pfn)
+{
+	const struct quire_pages *p = &q->pages;
+	uint64_t offset = pfn - p->first_pfn; /* of a frame below: huge, and so out of the span */
+	struct quire_page *page;
+	uint64_t section;
+
+	if (quire_unlikely(offset >= p->span_pages))
+		return NULL;
+	section = p->section_map[offset >> p->section_shift];
+	if (quire_unlikely(section == 0))
+		return NULL;
+	page = &p->map[((section - 1) << p->section_shift) +
+		       (offset & ((UINT64_C(1) << p->section_shift) - 1))];
+	return quire_likely((quire_load(&page->flags) & QUIRE_PG_ABSENT) == 0) ? page : NULL;
+}
+
+quire_pfn_t quire_page_to_pfn(struct quire *q, const struct quire_page *page)
+{
+	const struct quire_pages *p = &q->pages;
+	uint64_t place = (uint64_t)(page - p->map);
+
+	quire_assert(q, place < p->nr_map);
+	return p->first_pfn + ((uint64_t)p->section_at[place >> p->section_shift] << p->section_shift) +
+	       (place & ((UINT64_C(1) << p->section_shift) - 1));
+}
+
+void *quire_page_to_virt(struct quire *q, const struct quire_page *page)
+{
+	return (void *)(q->pages.direct + (uintptr_t)(quire_page_to_pfn(q, page) << QUIRE_PAGE_SHIFT));
+}
+
+struct quire_page *quire_virt_to_page(struct quire *q, const void *ptr)
+{
+	return quire_pfn_to_page(q, (quire_paddr_t)((uintptr_t)ptr - q->pages.direct) >> QUIRE_PAGE_SHIFT);
+}
+
+/* ---- Bytes ------------------------------------------------------------------------------- */
+
+/* While all memory is mapped for good a kmap needs nothing; debug builds let the port see that nobody sleeps in it. */
+void *quire_page_kmap(struct quire *q, struct quire_page *page)
+{
+	if (QUIRE_DEBUG)
+		quire_port_preempt_disable(q);
+	return quire_page_to_virt(q, page);
+}
+
+void quire_page_kunmap(struct quire *q, void *ptr)
+{
+	if (QUIRE_DEBUG)
+		quire_port_preempt_enable(q);
+}
+
+void quire_page_zero(struct quire *q, struct quire_page *page)
+{
+	quire_port_zero_frame(q, quire_page_to_pfn(q, page) << QUIRE_PAGE_SHIFT);
+}
+
+void quire_page_copy(struct quire *q, struct quire_page *to, struct quire_page *from)
+{
+	memcpy(quire_page_to_virt(q, to), quire_page_to_virt(q, from), QUIRE_PAGE_SIZE);
+}
+
+/* ---- The page lock ----------------------------------------------------------------------- */
+
+bool quire_page_trylock(struct quire_page *page)
+{
+	return (quire_fetch_or(&page->flags, QUIRE_PG_LOCKED) & QUIRE_PG_LOCKED) == 0;
+}
+
+/*
+ * As with a mutex, whoever has slept takes the lock with WAITERS set, since others may sleep too.
+ * Other bits of the word change meanwhile: that only makes the wait return early.
+ */
+void quire_page_lock(struct quire *q, struct quire_page *page)
+{
+	uint32_t flags;
+
+	if (quire_likely(quire_page_trylock(page)))
+		return;
+	flags = quire_load(&page->flags);
+	for (;;) {
+		if (!quire_cmpxchg(&page->flags, &flags, flags | QUIRE_PG_LOCKED | QUIRE_PG_WAITERS))
+			continue;
+		if ((flags & QUIRE_PG_LOCKED) == 0)
+			return;
+		quire_port_wait(q, &page->flags, flags | QUIRE_PG_WAITERS);
+		flags = quire_load(&page->flags);
+	}
+}
+
+/* Wakes all: others may wait on the same word for another bit, and a single wake could go to them. */
+void quire_page_unlock(struct quire *q, struct quire_page *page)
+{
+	uint32_t flags = quire_fetch_and(&page->flags, ~(QUIRE_PG_LOCKED | QUIRE_PG_WAITERS));
+
+	quire_assert(q, (flags & QUIRE_PG_LOCKED) != 0);
+	if (quire_unlikely((flags & QUIRE_PG_WAITERS) != 0))
+		quire_port_wake(q, &page->flags, ~0u);
+}
+
+/* ---- Counters ---------------------------------------------------------------------------- */
+
+/* The thread may move to another CPU in between: the sum is right all the same. */
+void quire_stat_add(struct quire *q, enum quire_stat stat, int64_t pages)
+{
+	quire_add_relaxed(&q->pages.stat[quire_port_cpu(q)].value[stat], pages);
+}
+
+uint64_t quire_stat_read(struct quire *q, enum quire_stat stat)
+{
+	int64_t sum = 0;
+	unsigned cpu, z;
+
+	for (cpu = 0; cpu < q->nr_cpus; cpu++) {
+		sum += quire_load(&q->pages.stat[cpu].value[stat]);
+		/* Allocations are counted where they happen, under the locks that are held there anyway. */
+		for (z = 0; z < QUIRE_NR_ZONES; z++) {
+			const struct quire_pcp *pcp = &q->pages.zone[z].pcp[cpu];
+
+			if (stat == QUIRE_STAT_PGALLOC)
+				sum += (int64_t)quire_load(&pcp->allocated);
+			if (stat == QUIRE_STAT_PGFREE)
+				sum += (int64_t)quire_load(&pcp->freed);
+		}
+	}
+	for (z = 0; z < QUIRE_NR_ZONES; z++) {
+		if (stat == QUIRE_STAT_PGALLOC)
+			sum += (int64_t)quire_load(&q->pages.zone[z].allocated);
+		if (stat == QUIRE_STAT_PGFREE)
+			sum += (int64_t)quire_load(&q->pages.zone[z].freed);
+	}
+	/* Read while others count, a decrement may be seen before its increment. */
+	return sum < 0 ? 0 : (uint64_t)sum;
+}
+
+uint64_t quire_free_pages(struct quire *q)
+{
+	uint64_t sum = 0;
+	unsigned cpu, z;
+
+	for (z = 0; z < QUIRE_NR_ZONES; z++) {
+		sum += quire_load(&q->pages.zone[z].free_pages);
+		for (cpu = 0; cpu < q->nr_cpus; cpu++)
+			sum += quire_load(&q->pages.zone[z].pcp[cpu].count);
+	}
+	return sum;
+}
