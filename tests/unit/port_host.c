@@ -15,6 +15,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(ptr, size) ((void)(ptr), (void)(size))
+#endif
+
 /* A thread is a CPU, so these are the CPU's. */
 static _Thread_local unsigned this_cpu;
 static _Thread_local unsigned irqs_off, preempt_off;
@@ -45,6 +51,8 @@ static void *map(uint64_t bytes)
 
 	if (p == MAP_FAILED)
 		die("mmap of %llu bytes: %s", (unsigned long long)bytes, strerror(errno));
+	/* An earlier host may have left free objects here, which nobody was to touch. */
+	ASAN_UNPOISON_MEMORY_REGION(p, bytes);
 	return p;
 }
 
