@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reverse map (which areas map an object), and what goes through it to take pages away: unmap,
+ * truncate, punching holes. Called by file systems and madvise(MADV_REMOVE); link and unlink by whoever makes
+ * areas visible or gone.
+ *
+ * The order of a truncate, and what it meets:
+ *
+ *	size lowered           faults that lock a page from now on see it beyond the end
+ *	truncations grows      faults that have copied a page see that under the leaf lock, start again
+ *	unmap                  most entries go, with one flush an area
+ *	each page: lock, unmap what was mapped in between, remove from the tree
+ *	unmap                  private copies whose making began before the size was lowered
+ *
+ * Never looks at page tables itself: q->objects.zap does, for one area's addresses.
+ */
+#include "internal.h"
+
+void quire_object_link(struct quire_vma *vma)
+{
+	struct quire_object *object = vma->object;
+
+	if (!object)
+		return;
+	quire_mutex_lock(object->q, &object->lock);
+	quire_list_add_tail(&object->areas, &vma->object_link);
+	if ((vma->flags & QUIRE_VM_SHARED) && (vma->flags & QUIRE_VM_MAYWRITE))
+		object->nr_writable++;
+	quire_mutex_unlock(object->q, &object->lock);
+}
+
+void quire_object_unlink(struct quire_vma *vma)
+{
+	struct quire_object *object = vma->object;
+
+	if (!object)
+		return;
+	quire_mutex_lock(object->q, &object->lock);
+	quire_assert(object->q, !quire_list_empty(&vma->object_link));
+	quire_list_del(&vma->object_link);
+	if ((vma->flags & QUIRE_VM_SHARED) && (vma->flags & QUIRE_VM_MAYWRITE))
+		object->nr_writable--;
+	quire_mutex_unlock(object->q, &object->lock);
+}
+
+/* The addresses at which vma has pages [first, last]; false if it has none of them.
+ *
+ *	pages    first |---------| last
+ *	area                |--------------|
+ *	             pgoff -^
+ *	answer              |----|
+ */
+bool quire_object_area_range(const struct quire_vma *vma, uint64_t first, uint64_t last, quire_uaddr_t *start,
+			     quire_uaddr_t *end)
+{
+	uint64_t area_last = vma->pgoff + quire_vma_pages(vma) - 1;
+
+	if (first < vma->pgoff)
+		first = vma->pgoff;
+	if (last > area_last)
+		last = area_last;
+	if (first > last)
+		return false;
+	*start = vma->start + ((first - vma->pgoff) << QUIRE_PAGE_SHIFT);
+	*end = vma->start + ((last - vma->pgoff + 1) << QUIRE_PAGE_SHIFT);
+	return true;
+}
+
+void quire_object_unmap(struct quire_object *object, uint64_t first, uint64_t last, bool even_cows)
+{
+	struct quire *q = object->q;
+	struct quire_list *pos, *tmp;
+
+	(void)quire_fetch_add(&object->truncations, UINT64_C(1));
+	quire_mutex_lock(q, &object->lock);
+	quire_assert(q, quire_list_empty(&object->areas) || q->objects.zap);
+	quire_list_for_each(pos, tmp, &object->areas) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, object_link);
+		quire_uaddr_t start, end;
+
+		if (quire_object_area_range(vma, first, last, &start, &end))
+			q->objects.zap(vma, start, end, even_cows);
+	}
+	quire_mutex_unlock(q, &object->lock);
+}
+
+/* Take every page of [first, last] out of the cache, and out of the mappings where it is in one. */
+static void drop_pages(struct quire_object *object, uint64_t first, uint64_t last)
+{
+	struct quire *q = object->q;
+	struct quire_page *page;
+	uint64_t index = first;
+
+	while ((page = quire_object_next_page(object, &index, last, 0)) != NULL) {
+		quire_page_lock(q, page);
+		if (quire_load(&page->owner) == object) {
+			if (quire_load(&page->maps))
+				quire_object_unmap(object, index, index, false);
+			quire_object_remove_page(object, page);
+		}
+		quire_page_unlock(q, page);
+		quire_page_put(q, page);
+	}
+}
+
+void quire_object_truncate(struct quire_object *object, uint64_t size)
+{
+	struct quire *q = object->q;
+	uint64_t first = quire_size_pages(size);
+
+	quire_assert(q, size <= QUIRE_OBJECT_MAX_SIZE);
+	quire_mutex_lock(q, &object->resize);
+	if (size > object->size) {
+		/* A store through a mapping may have left something behind the old end. */
+		quire_object_zero_tail(object, object->size);
+		quire_object_set_size(object, size);
+	} else {
+		quire_object_set_size(object, size);
+		quire_object_unmap(object, first, UINT64_MAX, true);
+		quire_object_zero_tail(object, size);
+		drop_pages(object, first, UINT64_MAX);
+		quire_object_unmap(object, first, UINT64_MAX, true);
+	}
+	quire_mutex_unlock(q, &object->resize);
+}
+
+static void drop_locked(struct quire_object *object, uint64_t first, uint64_t last)
+{
+	quire_mutex_assert(object->q, &object->resize);
+	quire_object_unmap(object, first, last, false);
+	drop_pages(object, first, last);
+}
+
+void quire_object_drop(struct quire_object *object, uint64_t first, uint64_t last)
+{
+	quire_mutex_lock(object->q, &object->resize);
+	drop_locked(object, first, last);
+	quire_mutex_unlock(object->q, &object->resize);
+}
+
+int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_t end)
+{
+	uint64_t first = start >> QUIRE_PAGE_SHIFT, last = (end >> QUIRE_PAGE_SHIFT) - 1;
+	int err;
+
+	if (!object->ops || !object->ops->punch_hole)
+		return -QUIRE_EOPNOTSUPP;
+	if (start >= end)
+		return 0;
+	quire_mutex_lock(object->q, &object->resize);
+	drop_locked(object, first, last);
+	err = object->ops->punch_hole(object, start, end);
+	drop_locked(object, first, last);
+	quire_mutex_unlock(object->q, &object->resize);
+	return err;
+}
