@@ -27,7 +27,8 @@ void *quire_port_phys_to_virt(struct quire *q, quire_paddr_t pa);
 
 /*
  * OPTIONAL. Fill the frame at pa with zeroes before somebody else may see it. Default: memset
- * through quire_port_phys_to_virt(). A host that knows frames to be zero already can skip them.
+ * through quire_port_phys_to_virt(). A host that knows frames to be zero already can skip them; the
+ * page allocator asks before it tells quire_port_frames() that the frame is out.
  * Cannot fail, any context.
  */
 void quire_port_zero_frame(struct quire *q, quire_paddr_t pa);

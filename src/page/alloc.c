@@ -183,10 +183,11 @@ struct quire_page *quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned o
 		}
 	}
 	pfn = quire_page_to_pfn(q, page);
-	quire_port_frames(q, pfn, order, true);
+	/* In this order: a host that knows frames to be zero knows it of those that are not out. */
 	if ((gfp & QUIRE_GFP_ZERO) != 0)
 		for (i = 0; i < 1u << order; i++)
 			quire_port_zero_frame(q, (pfn + i) << QUIRE_PAGE_SHIFT);
+	quire_port_frames(q, pfn, order, true);
 	return page;
 }
 
