@@ -106,6 +106,9 @@ void quire_cache_free_deferred(struct quire *q, struct quire_deferred *link);
 uint64_t quire_cache_shrink(struct quire *q, struct quire_cache *cache);
 uint64_t quire_slab_shrink_all(struct quire *q);
 
+/* The same for all caches, with every CPU's magazine emptied on the spot: only while no other CPU uses any cache. */
+uint64_t quire_slab_shrink_quiet(struct quire *q);
+
 /* By size: from a class, or whole pages above the largest one; pointer alignment. NULL for size 0 or no memory. */
 void *quire_kmalloc(struct quire *q, size_t size, quire_gfp_t gfp);
 void quire_kfree(struct quire *q, void *ptr); /* NULL is fine */

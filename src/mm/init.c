@@ -98,7 +98,7 @@ quire_broken_t quire_exit(struct quire *q)
 	broken = quire_slab_check(q);
 	if (broken)
 		return broken;
-	quire_slab_shrink_all(q);
+	quire_slab_shrink_quiet(q);
 	quire_page_drain(q);
 	broken = quire_page_check(q);
 	if (broken)

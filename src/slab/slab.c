@@ -225,6 +225,7 @@ void *quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t 
 {
 	struct quire_magazine *m;
 	unsigned long flags;
+	unsigned cpu;
 	uint32_t count;
 	void *object;
 
@@ -233,7 +234,8 @@ void *quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t 
 		return NULL;
 #endif
 	flags = quire_port_irq_save(q);
-	m = &cache->cpu[quire_port_cpu(q)];
+	cpu = quire_port_cpu(q); /* before cache->cpu is read: one register fewer to save */
+	m = &cache->cpu[cpu];
 	count = m->count;
 	if (quire_likely(count != 0)) {
 		object = m->object[--count];
@@ -281,12 +283,14 @@ void quire_cache_free(struct quire *q, struct quire_cache *cache, void *object)
 {
 	struct quire_magazine *m;
 	unsigned long flags;
+	unsigned cpu;
 	uint32_t count;
 
 	if (!quire_slab_debug_free(q, cache, object))
 		return;
 	flags = quire_port_irq_save(q);
-	m = &cache->cpu[quire_port_cpu(q)];
+	cpu = quire_port_cpu(q);
+	m = &cache->cpu[cpu];
 	count = m->count;
 	if (quire_likely(count < quire_load(&m->capacity))) {
 		m->object[count] = object;
@@ -446,7 +450,8 @@ int quire_cache_destroy(struct quire *q, struct quire_cache *cache)
 	return 0;
 }
 
-uint64_t quire_cache_shrink(struct quire *q, struct quire_cache *cache)
+/* quiet: no other CPU uses the cache, so that all magazines may be emptied from here. */
+static uint64_t shrink(struct quire *q, struct quire_cache *cache, bool quiet)
 {
 	unsigned long flags = quire_spin_lock_irq(q, &cache->lock);
 	unsigned cpu, self = quire_port_cpu(q);
@@ -454,7 +459,7 @@ uint64_t quire_cache_shrink(struct quire *q, struct quire_cache *cache)
 
 	quire_list_init(&slabs);
 	for (cpu = 0; cpu < q->nr_cpus; cpu++) {
-		if (cpu == self)
+		if (cpu == self || quiet)
 			empty_magazine(q, cache, &cache->cpu[cpu]);
 		else if (quire_load(&cache->cpu[cpu].count) != 0)
 			quire_store(&cache->cpu[cpu].capacity, 0u);
@@ -464,7 +469,7 @@ uint64_t quire_cache_shrink(struct quire *q, struct quire_cache *cache)
 	return free_slabs(q, cache, &slabs);
 }
 
-uint64_t quire_slab_shrink_all(struct quire *q)
+static uint64_t shrink_all(struct quire *q, bool quiet)
 {
 	unsigned long flags = quire_spin_lock_irq(q, &q->slabs.lock);
 	struct quire_list *pos, *tmp;
@@ -472,9 +477,24 @@ uint64_t quire_slab_shrink_all(struct quire *q)
 
 	/* Caches come and go under this lock only; theirs and the page room's nest in it. */
 	quire_list_for_each(pos, tmp, &q->slabs.caches)
-		pages += quire_cache_shrink(q, quire_list_entry(pos, struct quire_cache, link));
+		pages += shrink(q, quire_list_entry(pos, struct quire_cache, link), quiet);
 	quire_spin_unlock_irq(q, &q->slabs.lock, flags);
 	return pages;
+}
+
+uint64_t quire_cache_shrink(struct quire *q, struct quire_cache *cache)
+{
+	return shrink(q, cache, false);
+}
+
+uint64_t quire_slab_shrink_all(struct quire *q)
+{
+	return shrink_all(q, false);
+}
+
+uint64_t quire_slab_shrink_quiet(struct quire *q)
+{
+	return shrink_all(q, true);
 }
 
 /* Objects in all magazines of the cache; a guess while other CPUs use it. */
