@@ -31,6 +31,8 @@ struct quire_anon;
 #define QUIRE_VM_MAYSHARE 0x00000080ull   /* ms */
 #define QUIRE_VM_GROWSDOWN 0x00000100ull  /* gd */
 #define QUIRE_VM_PFNMAP 0x00000400ull     /* pf */
+#define QUIRE_VM_MAYBE_GUARD 0x00000800ull /* gu: guard entries were put into it once; sticky: areas that differ in it
+					    * merge, and the result has it */
 #define QUIRE_VM_LOCKED 0x00002000ull     /* lo */
 #define QUIRE_VM_IO 0x00004000ull         /* io */
 #define QUIRE_VM_SEQ_READ 0x00008000ull   /* sr */
@@ -126,7 +128,9 @@ struct quire_vma {
 				    * area sets FROZEN in place of NULL; a fault that meets it waits and looks up again */
 	struct quire_anon_chain *chain; /* owners whose pages may be in it, anon included; follows anon */
 	uint32_t state;            /* enum quire_vma_state; release/acquire */
-	uint32_t nr_opens;         /* plan's own: see src/mm/plan.h */
+	uint32_t pins;             /* faults that are in its ops outside a grace period; atomic. Its driver is not told of its
+				    * end, and it is not freed, before this is 0: see quire_vma_wait_pins() in src/mm */
+	uint32_t plan_marks;       /* what a plan has in mind for it; writer only, 0 outside plans */
 	uint64_t id;               /* unique in the space for ever: tells an area from a later one at its place */
 	struct quire_list object_link; /* in object->areas, under object->lock */
 	struct quire_list plan_link;   /* list of areas of a plan that is being made or undone; writer only */

@@ -7,6 +7,7 @@
 #define QUIRE_MM_INTERNAL_H
 
 #include <quire/quire.h>
+#include <vma/area.h>
 
 /* ---- Spaces (src/mm/mm.c) ----------------------------------------------------------------- */
 
@@ -17,100 +18,144 @@ void quire_mm_free_new(struct quire_mm *mm);
 /* From now on it is found in quire_mms.spaces. */
 void quire_mm_publish(struct quire_mm *mm);
 
-/* ---- Areas (src/vma/area.c) --------------------------------------------------------------- */
-
-/* A NEW area with every field zero but mm and id. NULL: no memory. */
-struct quire_vma *quire_vma_alloc(struct quire_mm *mm);
-/* A NEW private copy: takes references on file, object, anon owner and chain. A fresh id. */
-struct quire_vma *quire_vma_copy(const struct quire_vma *vma);
-/* Free an area that was never visible, now. Drops its references. */
-void quire_vma_free_new(struct quire_vma *vma);
-/* Free a DEAD area after a grace period, dropping its references then. */
-void quire_vma_free_deferred(struct quire_vma *vma);
-
-/* ---- The plan (src/mm/plan.c) ------------------------------------------------------------- */
+/* ---- The plan (src/mm/plan.c, plan_merge.c, unmap.c) -------------------------------------- */
 
 /*
  * Every change of areas goes through a plan: a private picture of the part of the space that will
  * change. take() copies an area into it; the copies are not visible, so a verb may edit them freely
  * and in Linux's order, area by area, merging as it goes. When all is built, reserve() gets the
- * index nodes, and commit() makes the picture true in one splice. cancel() forgets it: nothing has changed.
+ * index nodes, and commit() makes the picture true in one splice. cancel() forgets it: nothing has
+ * changed. After any -ENOMEM for want of memory the plan can only be cancelled.
  *
- * At commit, in this order: new areas linked into reverse maps and owner counters; spliced (state ALIVE, or BUSY where asked);
- * old areas marked DEAD; unlinked from reverse maps; vm_ops open for areas that a split or copy made, close for those
- * that went without a successor, are called after the tables are done (quire_plan_finish()).
- *
- *   life of a plan:  init -> take/insert/split/merge/drop ... -> reserve -> commit -> [tables] -> finish
+ *   life of a plan:  init -> take/insert/split/modify/unmap ... -> reserve -> commit -> [tables] -> finish
  *                                                     `-> cancel (also after a failed reserve)
  *
  * The writer lock is held from init to finish or cancel.
+ *
+ * commit   links new areas into reverse maps and owners' counters, splices (state ALIVE, or BUSY for
+ *          an area whose state the verb set so), marks the old areas DEAD, and lowers the space's
+ *          counters by what unmap() took out. Faults now meet the new areas.
+ * tables   what the verb has to do to the entries: quire_plan_zap(), quire_protect_range(), moving.
+ * finish   makes BUSY areas ALIVE, unlinks the old areas from reverse maps (so truncate finds their
+ *          entries as long as they have any), tells drivers (open for what a split made, close for what
+ *          is gone, with the very bounds), frees the old areas after a grace period.
+ *
+ * Areas outside the plan, between its parts, stay what they are.
  */
+
+/* Pages by kind that leave a space's counters. */
+struct quire_tally {
+	uint64_t total, data, exec, stack, locked, accounted;
+};
+
+#define QUIRE_PLAN_INLINE 8
+
 struct quire_plan {
 	/* input */
 	struct quire_mm *mm;
 	/* derived */
-	struct quire_list areas; /* new areas by address, quire_vma.plan_link */
-	struct quire_list old;   /* visible areas that will go, by address, quire_vma.plan_link */
+	struct quire_list areas;   /* new areas by address, quire_vma.plan_link */
+	struct quire_list old;     /* visible areas that will go, by address */
+	struct quire_list dropped; /* copies that vanish, but whose drivers must hear of it */
 	uint32_t nr_areas, nr_old;
-	quire_uaddr_t start, end; /* bounds of everything in it; empty: start == end == 0 */
+	quire_uaddr_t start, end;  /* hull of everything in it; empty: end == 0 */
+	bool sparse;               /* visible areas may lie inside the hull that are not in it */
+	bool has_ops;              /* some area in it has operations: finish() may have calls to make */
+	bool is_reserved;
+	struct quire_tally gone;   /* what unmap() took out; commit() applies it */
 	/* reserved */
 	struct quire_splice splice;
 	struct quire_vma **array; /* the new areas, for the splice; small plans use inline_array */
-	struct quire_vma *inline_array[8];
+	size_t nr_array;
+	struct quire_vma *inline_array[QUIRE_PLAN_INLINE];
 };
 
 void quire_plan_init(struct quire_plan *plan, struct quire_mm *mm);
 
-/* The plan's copy of a visible area; freezes the area's owner (QUIRE_ANON_FROZEN) so that the copy's anon is final.
- * Taking twice returns the same copy. NULL: no memory. */
+/*
+ * The plan's copy of a visible area; freezes the area's owner (QUIRE_ANON_FROZEN) so that the copy's
+ * anon is final. Taking what is in the plan already gives the copy that holds its first byte;
+ * a plan area is its own copy. NULL: no memory.
+ */
 struct quire_vma *quire_plan_take(struct quire_plan *plan, struct quire_vma *vma);
 
-/* Add an area that has no predecessor (mmap, the destination of mremap). Its range is free in the picture. */
+/* Add an area that has no predecessor (mmap, the destination of mremap). Its range is free in the
+ * picture. The plan owns it now: cancel() frees it. */
 void quire_plan_insert(struct quire_plan *plan, struct quire_vma *vma);
 
-/* Cut a copy at addr: the copy keeps [start, addr), the answer is [addr, end). -ENOMEM, or what ops->may_split said, in *err. */
+/* Cut a copy at addr: the copy keeps [start, addr), the answer is [addr, end). NULL: -ENOMEM, or what
+ * ops->may_split said, in *err. max_map_count is the caller's business. */
 struct quire_vma *quire_plan_split(struct quire_plan *plan, struct quire_vma *copy, quire_uaddr_t addr, int *err);
 
-/* The copy goes without a successor (unmapped). It is freed, its place in the picture is free. */
-void quire_plan_drop(struct quire_plan *plan, struct quire_vma *copy);
+/* An area of the picture, visible or copy, goes without a successor: unmapped. Its place in the
+ * picture is free; its driver hears of it in finish(). Counters are the caller's. */
+void quire_plan_drop(struct quire_plan *plan, struct quire_vma *vma);
 
-/* The neighbours of a range as the picture has them: plan areas where the plan covers, visible areas elsewhere; NULL if
- * nothing touches the range's edge. */
+/*
+ * The picture: plan areas where the plan has touched, visible areas elsewhere.
+ * find: the area that holds addr or, if there is none, the next above it; NULL if none.
+ * prev, next: the area that ends at start, begins at end; NULL if nothing touches there.
+ */
+struct quire_vma *quire_plan_find(struct quire_plan *plan, quire_uaddr_t addr);
 struct quire_vma *quire_plan_prev(struct quire_plan *plan, quire_uaddr_t start);
 struct quire_vma *quire_plan_next(struct quire_plan *plan, quire_uaddr_t end);
 
-/* What an area is to become; taken from it by quire_change_of(), then edited. */
-struct quire_change {
-	uint64_t flags;
-};
+/* How many areas the space would have now. */
+static inline uint64_t quire_plan_map_count(const struct quire_plan *plan)
+{
+	return plan->mm->index.count - plan->nr_old + plan->nr_areas;
+}
 
 /*
- * Linux's vma_modify: [start, end) of vma (visible or in the plan) gets new flags. Merges with the neighbours in the picture
- * where Linux does, else splits as needed. Returns the plan area that now holds [start, end), or NULL with *err.
+ * A step of the plan failed with err: may what it has so far be committed, as Linux would leave it? Yes if the step ran
+ * into max_map_count or a driver's refusal; no if memory ran out.
+ */
+static inline bool quire_plan_may_commit(const struct quire_plan *plan, int err)
+{
+	return err != -QUIRE_ENOMEM || quire_plan_map_count(plan) >= plan->mm->q->mms.sysctl.max_map_count;
+}
+
+/*
+ * Linux's vma_modify: [start, end) of vma (visible or in the plan) gets new flags. Merges with the
+ * neighbours in the picture where Linux does, else splits as needed. Returns the plan area that now
+ * holds [start, end), or NULL with *err: -ENOMEM (also: a split would exceed max_map_count; then the
+ * plan may be committed with what it has), or what may_split said (the same).
+ * Counters are the caller's. vma, if it was a copy, may be gone afterwards.
  */
 struct quire_vma *quire_plan_modify(struct quire_plan *plan, struct quire_vma *vma, quire_uaddr_t start,
 				    quire_uaddr_t end, uint64_t flags, int *err);
 
 /*
- * Linux's vma_merge_new_range: proto (not in the plan, NEW; start, end, flags, pgoff, file, object, ops, anon set) would fill free room.
- * Returns the plan area that was extended to hold it (proto is then still the caller's), or NULL: nothing to merge with, *err 0,
- * or no memory, *err -ENOMEM.
+ * Linux's vma_merge_new_range: proto (not in the plan, NEW; start, end, flags, pgoff, file, ops, private_data set, and the
+ * owner and chain of what its pages come from) would fill free room. Returns the plan area that was extended to
+ * hold it (proto is then still the caller's), or NULL: nothing to merge with, *err 0, or no memory, *err -ENOMEM.
  */
 struct quire_vma *quire_plan_merge_new(struct quire_plan *plan, const struct quire_vma *proto, int *err);
+/* The same with the area before it alone, as brk does. */
+struct quire_vma *quire_plan_extend(struct quire_plan *plan, const struct quire_vma *proto, int *err);
 
 /*
- * Unmap [start, end) in the picture: cuts the areas at both ends (the ones in between are dropped). Checks max_map_count and seals
- * as munmap does. 0, -ENOMEM, -EPERM, may_split's errno.
+ * Unmap [start, end) in the picture: cuts the areas at both ends, drops those in between, tallies
+ * them in plan->gone. Checks max_map_count and seals as munmap does: 0, -ENOMEM, -EPERM, may_split's
+ * errno. After commit: quire_plan_zap(). After an error: quire_plan_leave_cuts().
  */
 int quire_plan_unmap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
+
+/*
+ * Cancels the plan. Linux, when it gives up after it has made ready to unmap [start, end), leaves the
+ * cut at start behind (and at end, if it got so far): two areas where one was, the same memory.
+ * Nothing but maps shows it. This makes the same cuts, as far as memory allows. err is what the caller
+ * is about to return.
+ */
+void quire_plan_leave_cuts(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end, int err);
+
+/* After commit: empty [start, end) of what the old areas had there. */
+void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
 
 int quire_plan_reserve(struct quire_plan *plan);
 void quire_plan_commit(struct quire_plan *plan);
 void quire_plan_finish(struct quire_plan *plan);
 void quire_plan_cancel(struct quire_plan *plan);
-
-/* Linux's rules (src/vma/merge.c): may b directly follow a in one area? b's pgoff and all else considered. */
-bool quire_can_merge(const struct quire_vma *a, const struct quire_vma *b);
 
 /* ---- Accounting (src/mm/account.c); writer lock held -------------------------------------- */
 
@@ -165,7 +210,40 @@ static inline uint64_t quire_stack_guard(const struct quire_mm *mm, const struct
 	return (vma->flags & QUIRE_VM_GROWSDOWN) ? mm->q->mms.sysctl.stack_guard_gap : 0;
 }
 
+/* What the object room calls through struct quire_objects: see object.h. (src/mm/zap.c) */
+void quire_zap_object(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, bool even_cows);
+void quire_wrprotect_object(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end);
+
+/* ---- Counting (src/mm/rss.c) -------------------------------------------------------------- */
+
 void quire_rss_add(struct quire_mm *mm, enum quire_rss kind, int64_t pages);
 enum quire_rss quire_page_rss(const struct quire_page *page);
+/* Resident pages of all kinds. */
+int64_t quire_mm_rss(const struct quire_mm *mm);
+/* Before rss falls: remember how high it was. */
+void quire_update_hiwater_rss(struct quire_mm *mm);
+
+/* One entry more, one fewer that maps page: its maps and the instance's counters; rss is the caller's. Leaf lock held. */
+void quire_page_mapped(struct quire *q, struct quire_page *page);
+void quire_page_unmapped(struct quire *q, struct quire_page *page);
+/* From a fresh page to vma's own at addr, mapped once, counted in rss too. Leaf lock held, entry not stored yet. */
+void quire_page_make_anon(struct quire_vma *vma, struct quire_page *page, quire_uaddr_t addr);
+
+/* Linux's vma_wants_writenotify, whether writable or not: a shared area whose entries get WRITE only from a write fault. */
+bool quire_vma_is_tracked(const struct quire_vma *vma);
+
+/* Neither file nor driver: pages are zeroes until written. */
+static inline bool quire_vma_is_anonymous(const struct quire_vma *vma)
+{
+	return !vma->object && !vma->ops;
+}
+
+/*
+ * A fault that leaves its grace period to call vma->ops keeps the area with a pin. pin: under a grace period; false: not
+ * alive any more. wait: by whoever made it DEAD, before ops->close and before the area is freed. May sleep.
+ */
+bool quire_vma_pin(struct quire_vma *vma);
+void quire_vma_unpin(struct quire_vma *vma);
+void quire_vma_wait_pins(struct quire_vma *vma);
 
 #endif

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plan: a private picture of the part of a space that is about to change, made true in one step.
+ * Called by every verb that changes areas, under the writer lock. Nothing here decides what is to
+ * change, and nothing here touches an entry of the tables but by quire_plan_zap().
+ *
+ *	index      |--A--|-B-|    |---C---|--D--|       what faults see
+ *
+ *	old        A, C                                 taken: will go
+ *	areas      |-a'-|         |-c'-|c''|            will come
+ *	picture    |-a'-||-B-|    |-c'-|c''|--D--|      what the verb sees: areas, and what was not taken
+ *	hull       [-----------------------]            what the splice replaces; B goes back in as it is
+ */
+#include <mm/internal.h>
+#include <mm/plan.h>
+
+/* ---- Begun ------------------------------------------------------------------------------- */
+
+void quire_plan_init(struct quire_plan *plan, struct quire_mm *mm)
+{
+	quire_mutex_assert(mm->q, &mm->lock);
+	plan->mm = mm;
+	quire_list_init(&plan->areas);
+	quire_list_init(&plan->old);
+	quire_list_init(&plan->dropped);
+	plan->nr_areas = 0;
+	plan->nr_old = 0;
+	plan->start = 0;
+	plan->end = 0;
+	plan->sparse = false;
+	plan->has_ops = false;
+	plan->is_reserved = false;
+	plan->gone = (struct quire_tally){0};
+	plan->array = plan->inline_array;
+	plan->nr_array = 0;
+}
+
+/* ---- Looking at the picture -------------------------------------------------------------- */
+
+/* The first copy that ends after addr. Verbs walk upwards, so the end of the list is near it. */
+static struct quire_vma *first_copy_beyond(struct quire_plan *plan, quire_uaddr_t addr)
+{
+	struct quire_list *pos = &plan->areas;
+
+	while (pos->prev != &plan->areas &&
+	       quire_list_entry(pos->prev, struct quire_vma, plan_link)->end > addr)
+		pos = pos->prev;
+	return pos == &plan->areas ? NULL : quire_list_entry(pos, struct quire_vma, plan_link);
+}
+
+static bool is_taken(const struct quire_vma *vma)
+{
+	return (vma->plan_marks & QUIRE_PLAN_TAKEN) != 0;
+}
+
+struct quire_vma *quire_plan_find(struct quire_plan *plan, quire_uaddr_t addr)
+{
+	struct quire_vma *visible = quire_index_find(&plan->mm->index, addr);
+	struct quire_vma *copy = first_copy_beyond(plan, addr);
+
+	while (visible && is_taken(visible))
+		visible = quire_index_find(&plan->mm->index, visible->end);
+	if (!visible || (copy && copy->start < visible->start))
+		return copy;
+	return visible;
+}
+
+struct quire_vma *quire_plan_prev(struct quire_plan *plan, quire_uaddr_t start)
+{
+	struct quire_vma *vma;
+
+	if (!start)
+		return NULL;
+	if (plan->nr_areas) {
+		vma = first_copy_beyond(plan, start - 1);
+		if (vma && vma->end == start)
+			return vma;
+	}
+	vma = quire_index_find(&plan->mm->index, start - 1);
+	return vma && vma->end == start && !is_taken(vma) ? vma : NULL;
+}
+
+struct quire_vma *quire_plan_next(struct quire_plan *plan, quire_uaddr_t end)
+{
+	struct quire_vma *vma;
+
+	if (plan->nr_areas) {
+		vma = first_copy_beyond(plan, end);
+		if (vma && vma->start == end)
+			return vma;
+	}
+	vma = quire_index_find(&plan->mm->index, end);
+	return vma && vma->start == end && !is_taken(vma) ? vma : NULL;
+}
+
+/* ---- Drawing in it ----------------------------------------------------------------------- */
+
+void quire_plan_cover(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)
+{
+	if (!plan->end) {
+		plan->start = start;
+		plan->end = end;
+		return;
+	}
+	if (start > plan->end || end < plan->start)
+		plan->sparse = true;
+	if (start < plan->start)
+		plan->start = start;
+	if (end > plan->end)
+		plan->end = end;
+}
+
+static void insert_sorted(struct quire_list *head, struct quire_vma *vma)
+{
+	struct quire_list *pos = head;
+
+	while (pos->prev != head &&
+	       quire_list_entry(pos->prev, struct quire_vma, plan_link)->start > vma->start)
+		pos = pos->prev;
+	quire_list_add_tail(pos, &vma->plan_link);
+}
+
+static void add_copy(struct quire_plan *plan, struct quire_vma *vma)
+{
+	insert_sorted(&plan->areas, vma);
+	plan->nr_areas++;
+	if (vma->ops)
+		plan->has_ops = true;
+}
+
+static void remove_copy(struct quire_plan *plan, struct quire_vma *copy)
+{
+	quire_list_del(&copy->plan_link);
+	plan->nr_areas--;
+}
+
+void quire_plan_pin(struct quire_vma *vma)
+{
+	if (vma->state == QUIRE_VMA_ALIVE && !(vma->flags & QUIRE_VM_SHARED) &&
+	    quire_vma_freeze(vma))
+		vma->plan_marks |= QUIRE_PLAN_FROZE;
+}
+
+void quire_plan_unpin(struct quire_vma *vma)
+{
+	if ((vma->plan_marks & (QUIRE_PLAN_FROZE | QUIRE_PLAN_TAKEN)) == QUIRE_PLAN_FROZE) {
+		vma->plan_marks &= ~QUIRE_PLAN_FROZE;
+		quire_vma_thaw(vma);
+	}
+}
+
+/* A visible area will go. */
+static void claim(struct quire_plan *plan, struct quire_vma *vma)
+{
+	quire_assert(plan->mm->q, vma->state == QUIRE_VMA_ALIVE);
+	quire_plan_pin(vma);
+	vma->plan_marks |= QUIRE_PLAN_TAKEN;
+	insert_sorted(&plan->old, vma);
+	plan->nr_old++;
+	quire_plan_cover(plan, vma->start, vma->end);
+	if (vma->ops)
+		plan->has_ops = true;
+}
+
+/* A copy by itself: not visible, whatever state a verb may have asked for it. */
+static bool is_copy(const struct quire_vma *vma)
+{
+	return (vma->plan_marks & QUIRE_PLAN_COPY) != 0;
+}
+
+struct quire_vma *quire_plan_take(struct quire_plan *plan, struct quire_vma *vma)
+{
+	struct quire_vma *copy;
+
+	if (is_copy(vma))
+		return vma;
+	if (is_taken(vma)) {
+		copy = first_copy_beyond(plan, vma->start);
+		quire_assert(plan->mm->q, copy && copy->start <= vma->start);
+		return copy;
+	}
+	claim(plan, vma);
+	copy = quire_vma_copy(vma);
+	if (!copy)
+		return NULL;
+	copy->plan_marks = QUIRE_PLAN_COPY;
+	add_copy(plan, copy);
+	return copy;
+}
+
+void quire_plan_insert(struct quire_plan *plan, struct quire_vma *vma)
+{
+	vma->plan_marks = QUIRE_PLAN_COPY;
+	quire_plan_cover(plan, vma->start, vma->end);
+	add_copy(plan, vma);
+}
+
+struct quire_vma *quire_plan_cut(struct quire_plan *plan, struct quire_vma *copy,
+				 quire_uaddr_t addr)
+{
+	struct quire_vma *upper = quire_vma_copy(copy);
+
+	quire_assert(plan->mm->q, copy->start < addr && addr < copy->end);
+	if (!upper)
+		return NULL;
+	upper->plan_marks = QUIRE_PLAN_COPY | QUIRE_PLAN_OPEN;
+	upper->pgoff = quire_linear_page_index(copy, addr);
+	upper->start = addr;
+	copy->end = addr;
+	quire_list_add(&copy->plan_link, &upper->plan_link);
+	plan->nr_areas++;
+	return upper;
+}
+
+struct quire_vma *quire_plan_split(struct quire_plan *plan, struct quire_vma *copy,
+				   quire_uaddr_t addr, int *err)
+{
+	struct quire_vma *upper;
+
+	if (copy->ops && copy->ops->may_split) {
+		*err = copy->ops->may_split(copy, addr);
+		if (*err)
+			return NULL;
+	}
+	upper = quire_plan_cut(plan, copy, addr);
+	*err = upper ? 0 : -QUIRE_ENOMEM;
+	return upper;
+}
+
+void quire_plan_vanish(struct quire_plan *plan, struct quire_vma *vma)
+{
+	if (!is_copy(vma)) {
+		claim(plan, vma);
+		return;
+	}
+	remove_copy(plan, vma);
+	vma->state = QUIRE_VMA_NEW;
+	quire_vma_free_new(vma);
+}
+
+void quire_plan_drop(struct quire_plan *plan, struct quire_vma *vma)
+{
+	if (!is_copy(vma)) {
+		claim(plan, vma);
+		vma->plan_marks |= QUIRE_PLAN_CLOSE;
+		return;
+	}
+	if (!vma->ops || !vma->ops->close) {
+		quire_plan_vanish(plan, vma);
+		return;
+	}
+	remove_copy(plan, vma);
+	vma->plan_marks |= QUIRE_PLAN_CLOSE;
+	quire_list_add_tail(&plan->dropped, &vma->plan_link);
+}
+
+/* ---- Reserved ---------------------------------------------------------------------------- */
+
+/* Visible areas in the hull that the plan left alone. */
+static size_t count_kept(struct quire_plan *plan)
+{
+	struct quire_index_walk walk;
+	struct quire_vma *vma;
+	size_t kept = 0;
+
+	quire_index_walk_start(&walk, &plan->mm->index, plan->start);
+	while ((vma = quire_index_walk_next(&walk)) && vma->start < plan->end)
+		kept += !is_taken(vma);
+	return kept;
+}
+
+/* What is to stand in the hull, in order: copies, and what is kept. */
+static void fill_array(struct quire_plan *plan, size_t kept)
+{
+	struct quire_index_walk walk;
+	struct quire_vma *vma = NULL;
+	struct quire_list *pos, *tmp;
+	size_t n = 0;
+
+	if (kept) {
+		quire_index_walk_start(&walk, &plan->mm->index, plan->start);
+		vma = quire_index_walk_next(&walk);
+	}
+	quire_list_for_each (pos, tmp, &plan->areas) {
+		struct quire_vma *copy = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		for (; kept && vma->start < copy->start; vma = quire_index_walk_next(&walk)) {
+			if (is_taken(vma))
+				continue;
+			plan->array[n++] = vma;
+			kept--;
+		}
+		plan->array[n++] = copy;
+	}
+	for (; kept; vma = quire_index_walk_next(&walk)) {
+		if (is_taken(vma))
+			continue;
+		plan->array[n++] = vma;
+		kept--;
+	}
+	quire_assert(plan->mm->q, n == plan->nr_array);
+}
+
+int quire_plan_reserve(struct quire_plan *plan)
+{
+	struct quire_mm *mm = plan->mm;
+	size_t kept = plan->sparse ? count_kept(plan) : 0;
+	int err;
+
+	if (!plan->end)
+		return 0;
+	plan->nr_array = plan->nr_areas + kept;
+	if (plan->nr_array > QUIRE_PLAN_INLINE) {
+		struct quire_vma **array =
+			quire_kmalloc(mm->q, plan->nr_array * sizeof(*array), QUIRE_GFP_KERNEL);
+
+		if (!array)
+			return -QUIRE_ENOMEM;
+		plan->array = array;
+	}
+	fill_array(plan, kept);
+	err = quire_splice_reserve(mm->q, &mm->index, &plan->splice, plan->start, plan->end,
+				   plan->nr_array);
+	plan->is_reserved = !err;
+	return err;
+}
+
+/* ---- Made true --------------------------------------------------------------------------- */
+
+static void lower_counters(struct quire_mm *mm, struct quire_tally *gone)
+{
+	if (!gone->total)
+		return;
+	mm->total_vm -= gone->total;
+	mm->data_vm -= gone->data;
+	mm->exec_vm -= gone->exec;
+	mm->stack_vm -= gone->stack;
+	mm->locked_vm -= gone->locked;
+	if (gone->accounted)
+		quire_uncommit_pages(mm, (int64_t)gone->accounted);
+}
+
+void quire_plan_commit(struct quire_plan *plan)
+{
+	struct quire_mm *mm = plan->mm;
+	struct quire_list *pos, *tmp;
+
+	if (!plan->end)
+		return;
+	quire_list_for_each (pos, tmp, &plan->areas) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		if (vma->object)
+			quire_object_link(vma);
+		if (vma->anon)
+			quire_anon_link(mm->q, vma);
+		if (vma->state != QUIRE_VMA_BUSY)
+			quire_store(&vma->state, QUIRE_VMA_ALIVE);
+	}
+	quire_splice_commit(mm->q, &mm->index, &plan->splice, plan->array, plan->nr_array);
+	quire_list_for_each (pos, tmp, &plan->old)
+		quire_store_release(&quire_list_entry(pos, struct quire_vma, plan_link)->state,
+				    QUIRE_VMA_DEAD);
+	lower_counters(mm, &plan->gone);
+}
+
+void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)
+{
+	struct quire_list *pos, *tmp;
+
+	quire_list_for_each (pos, tmp, &plan->old) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+		quire_uaddr_t from = vma->start > start ? vma->start : start;
+		quire_uaddr_t to = vma->end < end ? vma->end : end;
+
+		if (from < to)
+			quire_zap_range(plan->mm, vma, from, to, QUIRE_ZAP_TRIM);
+	}
+}
+
+static void free_array(struct quire_plan *plan)
+{
+	if (plan->array != plan->inline_array)
+		quire_kfree(plan->mm->q, plan->array);
+	plan->array = plan->inline_array;
+}
+
+/* Drivers hear of every area with its very bounds, of the new ones first, so that a count they keep
+ * does not touch zero in between. */
+static void tell_drivers(struct quire_plan *plan)
+{
+	struct quire_list *pos, *tmp;
+
+	quire_list_for_each (pos, tmp, &plan->areas) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		if ((vma->plan_marks & QUIRE_PLAN_OPEN) && vma->ops && vma->ops->open)
+			vma->ops->open(vma);
+	}
+	quire_list_for_each (pos, tmp, &plan->dropped) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		if ((vma->plan_marks & QUIRE_PLAN_OPEN) && vma->ops->open)
+			vma->ops->open(vma);
+	}
+	quire_list_for_each (pos, tmp, &plan->dropped) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		quire_list_del(&vma->plan_link);
+		vma->ops->close(vma);
+		vma->state = QUIRE_VMA_NEW;
+		quire_vma_free_new(vma);
+	}
+	quire_list_for_each (pos, tmp, &plan->old) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		if ((vma->plan_marks & QUIRE_PLAN_CLOSE) && vma->ops && vma->ops->close)
+			vma->ops->close(vma);
+	}
+}
+
+void quire_plan_finish(struct quire_plan *plan)
+{
+	struct quire *q = plan->mm->q;
+	struct quire_list *pos, *tmp;
+
+	if (plan->has_ops)
+		tell_drivers(plan);
+	quire_list_for_each (pos, tmp, &plan->areas) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		quire_list_del(&vma->plan_link);
+		vma->plan_marks = 0;
+		if (vma->state == QUIRE_VMA_BUSY)
+			quire_store_release(&vma->state, QUIRE_VMA_ALIVE);
+	}
+	quire_list_for_each (pos, tmp, &plan->old) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		quire_list_del(&vma->plan_link);
+		vma->plan_marks = 0;
+		if (vma->object)
+			quire_object_unlink(vma);
+		if (quire_vma_owner(vma))
+			quire_anon_unlink(q, vma);
+		quire_vma_free_deferred(vma);
+	}
+	free_array(plan);
+}
+
+/* ---- Or forgotten ------------------------------------------------------------------------ */
+
+static void free_copies(struct quire_list *head)
+{
+	struct quire_list *pos, *tmp;
+
+	quire_list_for_each (pos, tmp, head) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		quire_list_del(&vma->plan_link);
+		vma->state = QUIRE_VMA_NEW;
+		quire_vma_free_new(vma);
+	}
+}
+
+void quire_plan_cancel(struct quire_plan *plan)
+{
+	struct quire_mm *mm = plan->mm;
+	struct quire_list *pos, *tmp;
+
+	if (plan->is_reserved)
+		quire_splice_cancel(mm->q, &mm->index, &plan->splice);
+	free_copies(&plan->areas);
+	free_copies(&plan->dropped);
+	quire_list_for_each (pos, tmp, &plan->old) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		quire_list_del(&vma->plan_link);
+		if (vma->plan_marks & QUIRE_PLAN_FROZE)
+			quire_vma_thaw(vma);
+		vma->plan_marks = 0;
+	}
+	free_array(plan);
+}
