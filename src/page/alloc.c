@@ -214,23 +214,19 @@ static bool may_free(struct quire *q, struct quire_page *page, unsigned order)
 		return true;
 	if (quire_load(&page->maps) != 0)
 		quire_report(q, "page: freed while mapped", quire_page_to_pfn(q, page));
-	if (quire_load(&page->refs) > 1)
-		quire_report(q, "page: freed while others hold references", quire_page_to_pfn(q, page));
 	if ((flags & QUIRE_PG_LOCKED) != 0)
 		quire_report(q, "page: freed while locked", quire_page_to_pfn(q, page));
 	return true;
 }
 
-void quire_page_free(struct quire *q, struct quire_page *page, unsigned order)
+/* No reference is left. */
+static void free_block(struct quire *q, struct quire_page *page, unsigned order)
 {
 	struct quire_zone *zone = &q->pages.zone[quire_page_zone(page)];
 	struct quire_page *tail, *end = page + ((size_t)1 << order);
 	struct quire_pcp *pcp;
 	unsigned long flags;
 
-	if (!may_free(q, page, order))
-		return;
-	quire_store(&page->refs, 0u);
 	quire_port_frames(q, quire_page_to_pfn(q, page), order, false);
 
 	if (quire_unlikely(order != 0)) {
@@ -258,18 +254,37 @@ void quire_page_free(struct quire *q, struct quire_page *page, unsigned order)
 	quire_port_irq_restore(q, flags);
 }
 
-bool quire_page_put(struct quire *q, struct quire_page *page)
+/* One reference fewer; true if it was the last. */
+static bool drop_reference(struct quire *q, struct quire_page *page)
 {
 	uint32_t refs = quire_fetch_sub(&page->refs, 1u);
 
-	if (quire_likely(refs > 1))
-		return false;
 	if (quire_unlikely(refs == 0)) {
 		quire_store(&page->refs, 0u);
 		quire_report(q, "page: one reference too many was dropped", quire_page_to_pfn(q, page));
-		return false;
 	}
-	quire_page_free(q, page, quire_page_order(page));
+	return refs == 1;
+}
+
+/*
+ * The block's owner has done with it. Yet a reader who found this frame in a cache, when it was still there,
+ * may hold it for the moment that it takes to see that it is something else now (quire_page_tryget());
+ * then the frame goes when that reader drops it.
+ */
+void quire_page_free(struct quire *q, struct quire_page *page, unsigned order)
+{
+	if (may_free(q, page, order) && drop_reference(q, page))
+		free_block(q, page, order);
+}
+
+bool quire_page_put(struct quire *q, struct quire_page *page)
+{
+	unsigned order = quire_page_order(page);
+
+	if (!drop_reference(q, page))
+		return false;
+	if (may_free(q, page, order))
+		free_block(q, page, order);
 	return true;
 }
 
