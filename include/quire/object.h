@@ -127,10 +127,9 @@ struct quire_objects {
 
 	/*
 	 * How this room reaches page tables: set by the mm room in quire_mms_init(). NULL in an instance that has
-	 * no spaces; then no object has areas. Both are called with object->lock held and the area
-	 * linked, may sleep, cannot fail, and have flushed when they return. [start, end) lies within the area.
-	 * The area may die meanwhile: they look at its state under each leaf lock and leave a dead area's entries
-	 * alone (whoever killed it sees to them; what now stands at its addresses may be something else).
+	 * no spaces; then no object has areas. Both are called with object->lock held and the area linked (it may
+	 * be dead already: see quire_object_link()), may sleep, cannot fail, and have flushed when they return.
+	 * [start, end) lies within the area.
 	 */
 	/* Empty the entries that map pages of the area's object; with even_cows, a private area's copies and
 	 * swapped-out copies too. Guard entries stay. Dirty bits go to the pages. */
@@ -142,9 +141,6 @@ struct quire_objects {
 
 /* Make the caches. -ENOMEM: none is left behind. */
 int quire_objects_init(struct quire *q);
-
-/* Give them back, at quire_exit(). -EBUSY: something is still in use (reported by the slab room). */
-int quire_objects_exit(struct quire *q);
 
 /* Set up an object in memory the caller owns; refs is 1. ops may be NULL: all zeroes, never written back. */
 void quire_object_init(struct quire *q, struct quire_object *object, const struct quire_file_ops *ops,
@@ -213,10 +209,13 @@ quire_broken_t quire_object_check(struct quire_object *object);
 
 /*
  * Reverse map: called by whoever makes areas visible or gone. May sleep (object->lock); cannot fail. Areas without an
- * object are left alone. An area's entries are found by truncate and write-back only while it is linked:
- * its successor is linked before it is unlinked, and who carries entries from one area to
- * another where no linked area covers them at every moment (mremap that moves, fork) compares object->truncations from before with
- * the value after both are linked, and unmaps what lies beyond the size if it differs.
+ * object are left alone.
+ *
+ * Truncate and write-back find an entry only through a linked area. So an area is linked before it gets entries
+ * (a child's before fork copies them), and unlinked when it has none any more or a successor with the same
+ * pages at the same addresses is linked. They walk in the order of linking: where entries
+ * are copied or moved from an older area to a younger one, they meet each of them at one place at least.
+ * While a dead area is still linked, nothing but its own entries or such a successor's stands at its addresses.
  */
 void quire_object_link(struct quire_vma *vma);
 void quire_object_unlink(struct quire_vma *vma);

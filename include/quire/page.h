@@ -47,6 +47,8 @@ enum quire_page_kind {
 #define QUIRE_PG_LAZYFREE 0x00400000u /* MADV_FREE: may be dropped while clean */
 #define QUIRE_PG_STALE 0x00800000u    /* table page: unlinked, do not use (see pgtable.h) */
 #define QUIRE_PG_SWAPBACKED 0x01000000u /* shared anonymous memory: counted as shmem */
+#define QUIRE_PG_EXCLUSIVE 0x04000000u /* anonymous: one entry maps it and may write to it in place, whoever else holds a
+					* reference; under that entry's leaf lock */
 #define QUIRE_PG_TRACKED 0x02000000u /* in a cache that is written back: its dirty mark counts in QUIRE_STAT_FILE_DIRTY */
 
 struct quire_page {
@@ -203,9 +205,10 @@ int quire_page_init(struct quire *q, const struct quire_range *map, size_t nr_ra
 struct quire_page *quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned order);
 
 /*
- * Give a block back, whatever its refs says; page and order as quire_page_alloc() had them. Pages that readers may
- * find and quire_page_tryget() are for quire_page_put() alone. A block that is free already is reported and left alone;
- * debug builds report pages that are still mapped, locked or shared.
+ * Give a block back: drop its owner's reference, the only one; page and order as quire_page_alloc() had them. But a
+ * reader under a grace period who has just found out that this frame is no longer what it looked for may
+ * still hold it (quire_page_tryget()): then its quire_page_put() frees the block. A block that is free
+ * already is reported and left alone; debug builds report pages that are still mapped or locked.
  */
 void quire_page_free(struct quire *q, struct quire_page *page, unsigned order);
 

@@ -79,7 +79,7 @@ int quire_shmem_file(struct quire *q, uint64_t size, struct quire_file **out)
 
 /* ---- The room ---------------------------------------------------------------------------- */
 
-/* The room's caches: made in this order, given back in reverse. */
+/* The room's caches; quire_exit() gives them back. */
 static const struct room_cache {
 	size_t place;     /* in struct quire_objects */
 	const char *name; /* what slabinfo shows: Linux's name for the same thing */
@@ -113,17 +113,4 @@ int quire_objects_init(struct quire *q)
 		}
 	}
 	return 0;
-}
-
-int quire_objects_exit(struct quire *q)
-{
-	int err = 0;
-
-	for (size_t i = QUIRE_ARRAY_SIZE(caches); i--;) {
-		int this_err = quire_cache_destroy(q, cache_at(q, &caches[i]));
-
-		if (!err)
-			err = this_err;
-	}
-	return err;
 }

@@ -160,12 +160,11 @@ static int insert_page(struct quire_object *object, uint64_t index, bool within_
 	quire_spin_unlock(q, &object->tree_lock);
 
 	if (err) {
-		/* Seen by nobody: make it what the page room handed out. */
+		/* Seen by nobody. */
+		quire_page_unlock(q, page);
 		quire_store(&page->owner, NULL);
-		(void)quire_fetch_and(&page->flags,
-				      ~(QUIRE_PG_LOCKED | QUIRE_PG_SWAPBACKED | QUIRE_PG_TRACKED));
-		quire_page_set_kind(page, QUIRE_PAGE_KERNEL);
-		quire_page_free(q, page, 0);
+		quire_page_put(q, page);
+		quire_page_put(q, page);
 		return err;
 	}
 	quire_stat_add(q, QUIRE_STAT_FILE_PAGES, 1);
