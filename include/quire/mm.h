@@ -103,12 +103,17 @@
 /* What the process may have (getrlimit(2), soft limits) and do. Bytes. Set by the host at any time. */
 struct quire_limits {
 	uint64_t as, data, stack, memlock;
+	uint64_t data_hard;  /* the hard limit of data: what counts while data is 0 */
 	bool cap_ipc_lock;   /* CAP_IPC_LOCK: no memlock limit */
 	bool cap_sys_admin;  /* may use the admin reserve of overcommit; sees mlock etc. unchanged */
 	bool cap_sys_nice;
 	bool cap_sys_rawio;  /* may map below mmap_min_addr */
 	bool read_implies_exec; /* personality(READ_IMPLIES_EXEC) */
 };
+
+#define QUIRE_OVERCOMMIT_GUESS 0
+#define QUIRE_OVERCOMMIT_ALWAYS 1
+#define QUIRE_OVERCOMMIT_NEVER 2
 
 /* /proc/sys/vm and the choices in which kernels differ. Of the whole instance; set after quire_init(). */
 struct quire_sysctl {
@@ -117,9 +122,12 @@ struct quire_sysctl {
 	uint32_t overcommit_ratio;    /* percent, 50 */
 	uint64_t overcommit_kbytes;   /* 0: use the ratio */
 	uint64_t admin_reserve_kbytes, user_reserve_kbytes; /* 8192, 131072 */
-	uint64_t mmap_min_addr;       /* bytes, 65536; Linux's compiled-in default is 4096 */
+	uint64_t mmap_min_addr;       /* bytes, 65536: nothing is placed below, hints are raised to it */
+	uint64_t dac_mmap_min_addr;   /* /proc/sys/vm/mmap_min_addr, 4096: MAP_FIXED below it needs cap_sys_rawio; Linux
+				       * places by the larger of this and a compiled-in 65536 */
 	uint64_t stack_guard_gap;     /* bytes, 256 pages */
 	uint64_t overcommit_total_pages; /* memory plus swap that the overcommit rules see; 0: this instance's own */
+	uint64_t overcommit_swap_pages;  /* of these, swap: overcommit_ratio does not apply to it */
 	uint64_t anon_align;          /* large private anonymous maps whose length is a multiple of this are aligned to it (Linux since 6.7: 2 MiB); 0: no */
 	bool populate_disabled;       /* the host makes pages present itself: POPULATE, LOCKED, mlock do not fault pages in */
 	bool thp_available;           /* MADV_HUGEPAGE is known (CONFIG_TRANSPARENT_HUGEPAGE) */
@@ -171,7 +179,7 @@ struct quire_mm {
 	struct quire_spinlock anon_lock; /* quire_vma.anon and .chain of its areas */
 	uint32_t users;               /* mm_users: who runs in it; atomic */
 	uint32_t count;               /* mm_count: who needs the descriptor; all users together are one; atomic */
-	uint64_t next_vma_id;         /* atomic */
+	uint64_t next_vma_id;         /* under lock */
 	struct quire_layout layout;
 	struct quire_limits limits;
 	uint64_t def_flags;           /* QUIRE_VM_LOCKED... for new areas: mlockall(MCL_FUTURE) */

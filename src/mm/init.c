@@ -37,6 +37,7 @@ int quire_mms_init(struct quire *q)
 		.admin_reserve_kbytes = boot_share_kbytes(q, 8192),
 		.user_reserve_kbytes = boot_share_kbytes(q, 131072),
 		.mmap_min_addr = 65536,
+		.dac_mmap_min_addr = 4096,
 		.stack_guard_gap = 256 * QUIRE_PAGE_SIZE,
 		.overcommit_total_pages = 0,
 		.anon_align = UINT64_C(2) << 20,

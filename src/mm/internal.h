@@ -62,6 +62,7 @@ struct quire_plan {
 	bool sparse;               /* visible areas may lie inside the hull that are not in it */
 	bool has_ops;              /* some area in it has operations: finish() may have calls to make */
 	bool is_reserved;
+	bool would_cut_start, would_cut_end; /* unmap()'s own: see quire_plan_leave_cuts() */
 	struct quire_tally gone;   /* what unmap() took out; commit() applies it */
 	/* reserved */
 	struct quire_splice splice;
@@ -142,12 +143,15 @@ struct quire_vma *quire_plan_extend(struct quire_plan *plan, const struct quire_
 int quire_plan_unmap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
 
 /*
- * Cancels the plan. Linux, when it gives up after it has made ready to unmap [start, end), leaves the
- * cut at start behind (and at end, if it got so far): two areas where one was, the same memory.
- * Nothing but maps shows it. This makes the same cuts, as far as memory allows. err is what the caller
- * is about to return.
+ * Cancel the plan, but make the cuts that Linux leaves behind when it gives up after it has made ready
+ * to unmap [start, end): two areas where one was, of the same memory; nothing but maps shows it. For
+ * errors that are no want of memory (then: quire_plan_cancel()), after a plan that did nothing but
+ * unmap [start, end) and what fills it.
  */
-void quire_plan_leave_cuts(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end, int err);
+void quire_plan_leave_cuts(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
+
+/* munmap with the writer lock held and the arguments checked. (src/mm/unmap.c) */
+int quire_munmap_locked(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t end);
 
 /* After commit: empty [start, end) of what the old areas had there. */
 void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
@@ -170,6 +174,13 @@ void quire_uncommit_pages(struct quire_mm *mm, int64_t pages);
 bool quire_is_accountable(struct quire *q, struct quire_file *file, uint64_t flags);
 /* Linux's mlock_future_ok. */
 bool quire_mlock_ok(struct quire_mm *mm, uint64_t flags, uint64_t pages);
+/* Linux's can_do_mlock. */
+bool quire_may_mlock(struct quire_mm *mm);
+/* pages of an area change their flags; the total stays. */
+void quire_account_change(struct quire_mm *mm, uint64_t from, uint64_t to, uint64_t pages);
+/* Add pages of kind flags to a tally; take a tally out of the counters (and of what is committed). */
+void quire_tally_area(struct quire_tally *tally, uint64_t flags, uint64_t pages);
+void quire_account_gone(struct quire_mm *mm, const struct quire_tally *gone);
 
 /* ---- Placement (src/mm/layout.c); writer lock held ---------------------------------------- */
 

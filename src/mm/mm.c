@@ -46,6 +46,7 @@ struct quire_mm *quire_mm_alloc(struct quire *q)
 	mm->limits = (struct quire_limits){
 		.as = QUIRE_RLIM_INFINITY,
 		.data = QUIRE_RLIM_INFINITY,
+		.data_hard = QUIRE_RLIM_INFINITY,
 		.stack = QUIRE_RLIM_INFINITY,
 		.memlock = QUIRE_RLIM_INFINITY,
 	};

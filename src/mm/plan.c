@@ -30,6 +30,8 @@ void quire_plan_init(struct quire_plan *plan, struct quire_mm *mm)
 	plan->sparse = false;
 	plan->has_ops = false;
 	plan->is_reserved = false;
+	plan->would_cut_start = false;
+	plan->would_cut_end = false;
 	plan->gone = (struct quire_tally){0};
 	plan->array = plan->inline_array;
 	plan->nr_array = 0;
@@ -327,19 +329,6 @@ int quire_plan_reserve(struct quire_plan *plan)
 
 /* ---- Made true --------------------------------------------------------------------------- */
 
-static void lower_counters(struct quire_mm *mm, struct quire_tally *gone)
-{
-	if (!gone->total)
-		return;
-	mm->total_vm -= gone->total;
-	mm->data_vm -= gone->data;
-	mm->exec_vm -= gone->exec;
-	mm->stack_vm -= gone->stack;
-	mm->locked_vm -= gone->locked;
-	if (gone->accounted)
-		quire_uncommit_pages(mm, (int64_t)gone->accounted);
-}
-
 void quire_plan_commit(struct quire_plan *plan)
 {
 	struct quire_mm *mm = plan->mm;
@@ -361,7 +350,7 @@ void quire_plan_commit(struct quire_plan *plan)
 	quire_list_for_each (pos, tmp, &plan->old)
 		quire_store_release(&quire_list_entry(pos, struct quire_vma, plan_link)->state,
 				    QUIRE_VMA_DEAD);
-	lower_counters(mm, &plan->gone);
+	quire_account_gone(mm, &plan->gone);
 }
 
 void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)
@@ -424,8 +413,11 @@ void quire_plan_finish(struct quire_plan *plan)
 	struct quire *q = plan->mm->q;
 	struct quire_list *pos, *tmp;
 
-	if (plan->has_ops)
+	if (plan->has_ops) {
+		quire_list_for_each (pos, tmp, &plan->old)
+			quire_vma_wait_pins(quire_list_entry(pos, struct quire_vma, plan_link));
 		tell_drivers(plan);
+	}
 	quire_list_for_each (pos, tmp, &plan->areas) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
