@@ -62,6 +62,7 @@ struct quire_plan {
 	bool sparse;               /* visible areas may lie inside the hull that are not in it */
 	bool has_ops;              /* some area in it has operations: finish() may have calls to make */
 	bool is_reserved;
+	bool out_of_memory;        /* an allocation failed: the picture is not whole */
 	bool would_cut_start, would_cut_end; /* unmap()'s own: see quire_plan_leave_cuts() */
 	struct quire_tally gone;   /* what unmap() took out; commit() applies it */
 	/* reserved */
@@ -113,7 +114,7 @@ static inline uint64_t quire_plan_map_count(const struct quire_plan *plan)
  */
 static inline bool quire_plan_may_commit(const struct quire_plan *plan, int err)
 {
-	return err != -QUIRE_ENOMEM || quire_plan_map_count(plan) >= plan->mm->q->mms.sysctl.max_map_count;
+	return err && !plan->out_of_memory;
 }
 
 /*

@@ -194,7 +194,8 @@ static int64_t find_aligned(const struct wish *w, uint64_t offset, uint64_t alig
 	uint64_t sub;
 	int64_t found;
 
-	if (w->mm->layout.compat || end <= first || end - first < align)
+	/* Signed, as file offsets are: the last huge page below 2^63 counts as whole. */
+	if (w->mm->layout.compat || (int64_t)end <= (int64_t)first || end - first < align)
 		return 0;
 	padded.len += align;
 	if (padded.len < w->len || offset + padded.len < offset)

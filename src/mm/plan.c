@@ -30,6 +30,7 @@ void quire_plan_init(struct quire_plan *plan, struct quire_mm *mm)
 	plan->sparse = false;
 	plan->has_ops = false;
 	plan->is_reserved = false;
+	plan->out_of_memory = false;
 	plan->would_cut_start = false;
 	plan->would_cut_end = false;
 	plan->gone = (struct quire_tally){0};
@@ -183,8 +184,10 @@ struct quire_vma *quire_plan_take(struct quire_plan *plan, struct quire_vma *vma
 	}
 	claim(plan, vma);
 	copy = quire_vma_copy(vma);
-	if (!copy)
+	if (!copy) {
+		plan->out_of_memory = true;
 		return NULL;
+	}
 	copy->plan_marks = QUIRE_PLAN_COPY;
 	add_copy(plan, copy);
 	return copy;
@@ -203,8 +206,10 @@ struct quire_vma *quire_plan_cut(struct quire_plan *plan, struct quire_vma *copy
 	struct quire_vma *upper = quire_vma_copy(copy);
 
 	quire_assert(plan->mm->q, copy->start < addr && addr < copy->end);
-	if (!upper)
+	if (!upper) {
+		plan->out_of_memory = true;
 		return NULL;
+	}
 	upper->plan_marks = QUIRE_PLAN_COPY | QUIRE_PLAN_OPEN;
 	upper->pgoff = quire_linear_page_index(copy, addr);
 	upper->start = addr;

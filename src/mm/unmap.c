@@ -85,8 +85,10 @@ static int drop_piece(struct quire_plan *plan, const struct quire_vma *vma, quir
 	if (!vma->ops || !vma->ops->close)
 		return 0;
 	piece = quire_vma_copy(vma);
-	if (!piece)
+	if (!piece) {
+		plan->out_of_memory = true;
 		return -QUIRE_ENOMEM;
+	}
 	piece->pgoff = quire_linear_page_index(vma, start);
 	piece->start = start;
 	piece->end = end;
