@@ -28,6 +28,8 @@ int quire_mms_init(struct quire *q)
 		return err;
 	mms->lock = (struct quire_mutex)QUIRE_MUTEX_INIT;
 	quire_list_init(&mms->spaces);
+	q->objects.zap = quire_zap_object;
+	q->objects.wrprotect = quire_wrprotect_object;
 	mms->committed = 0;
 	mms->sysctl = (struct quire_sysctl){
 		.max_map_count = 65530,

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of another space: as a debugger reads and writes it (access_process_vm), and page by page between two
+ * spaces (process_vm_readv(2), process_vm_writev(2)). Called by hosts. Permission to look at that
+ * process is the host's business.
+ */
+#include <base/string.h>
+#include <mm/gup.h>
+#include <mm/internal.h>
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t page_offset(quire_uaddr_t addr)
+{
+	return addr & (QUIRE_PAGE_SIZE - 1);
+}
+
+static uint64_t left_in_page(quire_uaddr_t addr)
+{
+	return QUIRE_PAGE_SIZE - page_offset(addr);
+}
+
+/* We wrote to it without an entry: nobody else would tell its file. An anonymous page's entry knows. */
+static void wrote_to(struct quire *q, struct quire_page *page)
+{
+	if (quire_page_kind(page) != QUIRE_PAGE_ANON)
+		quire_page_mark_dirty(q, page);
+}
+
+/* ---- A debugger's access ----------------------------------------------------------------- */
+
+static void copy_buffer(struct quire *q, struct quire_page *page, uint64_t offset, unsigned char *buf, uint64_t n,
+			bool write)
+{
+	unsigned char *at = quire_page_kmap(q, page);
+
+	if (write)
+		memcpy(at + offset, buf, n);
+	else
+		memcpy(buf, at + offset, n);
+	quire_page_kunmap(q, at);
+	if (write)
+		wrote_to(q, page);
+}
+
+/* Where there are no pages the driver may know a way. Bytes done, 0: none; *hole: no area here. */
+static uint64_t ask_driver(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t len, bool write, bool *hole)
+{
+	struct quire_vma *vma;
+	bool pinned;
+	int done;
+
+	quire_grace_enter(mm->q);
+	vma = quire_find_vma(mm, addr);
+	*hole = !vma || addr < vma->start;
+	pinned = !*hole && vma->ops && vma->ops->access && quire_vma_pin(vma);
+	quire_grace_leave(mm->q);
+	if (!pinned)
+		return 0;
+	done = vma->ops->access(vma, addr, buf, (size_t)len, write);
+	quire_vma_unpin(vma);
+	return done > 0 ? (uint64_t)done : 0;
+}
+
+uint64_t quire_access_process_vm(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t len, uint32_t access)
+{
+	bool write = (access & QUIRE_ACCESS_WRITE) != 0;
+	unsigned char *at = buf;
+	uint64_t done = 0;
+
+	while (done < len) {
+		uint64_t n = min64(len - done, left_in_page(addr + done));
+		struct quire_page *page;
+		bool hole;
+
+		if (!quire_get_user_page(mm, addr + done, access, &page)) {
+			copy_buffer(mm->q, page, page_offset(addr + done), at + done, n, write);
+			(void)quire_page_put(mm->q, page);
+			done += n;
+			continue;
+		}
+		n = ask_driver(mm, addr + done, at + done, len - done, write, &hole);
+		done += n;
+		if (!n && !(hole && !quire_expand_stack(mm, addr + done)))
+			break;
+	}
+	return done;
+}
+
+/* ---- Between two spaces ------------------------------------------------------------------ */
+
+#define MAX_IOVECS 1024
+#define MAX_COUNT ((uint64_t)INT32_MAX & QUIRE_PAGE_MASK)
+
+/* The caller's side: a place that moves on through its vectors. */
+struct local {
+	struct quire_mm *mm;
+	const struct quire_iovec *vec;
+	uint64_t offset; /* into *vec */
+	uint64_t left;   /* bytes, of all of them */
+};
+
+static int check_lengths(const struct quire_iovec *vec, size_t nr)
+{
+	if (nr > MAX_IOVECS)
+		return -QUIRE_EINVAL;
+	for (size_t i = 0; i < nr; i++) {
+		if (vec[i].len > (uint64_t)INT64_MAX)
+			return -QUIRE_EINVAL;
+	}
+	return 0;
+}
+
+/*
+ * The caller's vectors must lie in what can be user memory, mapped or not; what is over the most that one call
+ * moves is cut off, before that look if there is just one vector, after it if there are several.
+ */
+static int import_local(struct local *l, struct quire_mm *mm, const struct quire_iovec *vec, size_t nr)
+{
+	uint64_t limit = mm->pt.fmt->user_end;
+	int err = check_lengths(vec, nr);
+
+	if (err)
+		return err;
+	l->mm = mm;
+	l->vec = vec;
+	l->offset = 0;
+	l->left = 0;
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t len = nr == 1 ? min64(vec[i].len, MAX_COUNT) : vec[i].len;
+		uint64_t end = vec[i].base + len;
+
+		if (end < len || end > limit)
+			return -QUIRE_EFAULT;
+		l->left += min64(len, MAX_COUNT - l->left);
+	}
+	return 0;
+}
+
+/* Both pages are ours; two kmaps, undone in reverse order. The ranges may overlap where both are one page. */
+static void copy_bytes(struct quire *q, struct quire_page *to, uint64_t to_offset, struct quire_page *from,
+		       uint64_t from_offset, uint64_t n)
+{
+	unsigned char *t = quire_page_kmap(q, to);
+	unsigned char *f = quire_page_kmap(q, from);
+
+	memmove(t + to_offset, f + from_offset, n);
+	quire_page_kunmap(q, f);
+	quire_page_kunmap(q, t);
+}
+
+/*
+ * Up to n bytes between the caller's place and page, at offset. What the caller's own memory does not
+ * allow ends it: -EFAULT, with all before it copied. *n: bytes copied.
+ */
+static int copy_local(struct local *l, struct quire_page *page, uint64_t offset, uint64_t *n, bool write)
+{
+	struct quire *q = l->mm->q;
+	uint64_t done = 0;
+	int err = 0;
+
+	while (done < *n && l->left) {
+		quire_uaddr_t addr = l->vec->base + l->offset;
+		struct quire_page *mine;
+		uint64_t part;
+
+		if (l->offset == l->vec->len) {
+			l->vec++;
+			l->offset = 0;
+			continue;
+		}
+		err = quire_touch_page(l->mm, addr, write ? QUIRE_ACCESS_READ : QUIRE_ACCESS_WRITE, true, &mine);
+		if (err)
+			break;
+		part = min64(min64(*n - done, left_in_page(addr)), min64(l->vec->len - l->offset, l->left));
+		if (write) {
+			copy_bytes(q, page, offset + done, mine, page_offset(addr), part);
+		} else {
+			copy_bytes(q, mine, page_offset(addr), page, offset + done, part);
+			wrote_to(q, mine);
+		}
+		(void)quire_page_put(q, mine);
+		done += part;
+		l->offset += part;
+		l->left -= part;
+	}
+	*n = done;
+	return err;
+}
+
+static int copy_remote_vector(struct local *l, struct quire_mm *remote, const struct quire_iovec *vec, bool write)
+{
+	uint64_t done = 0;
+
+	while (done < vec->len && l->left) {
+		quire_uaddr_t addr = vec->base + done;
+		uint64_t n = min64(vec->len - done, left_in_page(addr));
+		struct quire_page *page;
+		int err = quire_get_user_page(remote, addr, write ? QUIRE_ACCESS_WRITE : QUIRE_ACCESS_READ, &page);
+
+		if (err)
+			return err;
+		err = copy_local(l, page, page_offset(addr), &n, write);
+		if (write && n)
+			wrote_to(remote->q, page);
+		(void)quire_page_put(remote->q, page);
+		if (err)
+			return err;
+		done += n;
+	}
+	return 0;
+}
+
+static int64_t copy_between(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,
+			    struct quire_mm *remote, const struct quire_iovec *rvec, size_t nr_remote,
+			    uint64_t flags, bool write)
+{
+	struct local l;
+	uint64_t wanted;
+	int err;
+
+	if (flags)
+		return -QUIRE_EINVAL;
+	err = import_local(&l, local, lvec, nr_local);
+	if (err)
+		return err;
+	/* With nothing to move on this side the other is not even looked at. */
+	wanted = l.left;
+	if (!wanted)
+		return 0;
+	err = check_lengths(rvec, nr_remote);
+	for (size_t i = 0; !err && i < nr_remote && l.left; i++)
+		err = copy_remote_vector(&l, remote, &rvec[i], write);
+	if (wanted != l.left)
+		return (int64_t)(wanted - l.left);
+	return err;
+}
+
+int64_t quire_process_vm_readv(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,
+			       struct quire_mm *remote, const struct quire_iovec *rvec, size_t nr_remote, uint64_t flags)
+{
+	return copy_between(local, lvec, nr_local, remote, rvec, nr_remote, flags, false);
+}
+
+int64_t quire_process_vm_writev(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,
+				struct quire_mm *remote, const struct quire_iovec *rvec, size_t nr_remote,
+				uint64_t flags)
+{
+	return copy_between(local, lvec, nr_local, remote, rvec, nr_remote, flags, true);
+}

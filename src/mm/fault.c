@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page fault: from an address and an access to a served entry or a signal. This file has the order of
+ * things; fault_anon.c and fault_file.c make the pages. Called by hosts (quire_fault()) and by those who
+ * touch user memory themselves (gup.c, access.c). Takes no lock of the space but a leaf table's; only
+ * growing a stack takes the writer lock.
+ *
+ * One attempt:
+ *
+ *	look up under a grace period, check rights, look at the entry
+ *	prepare the page; for what sleeps leave the grace period, come back, find the same area (by id)
+ *	lock the leaf: area still alive? entry still what it was?
+ *	set, unlock, flush if something was replaced
+ *
+ * Whatever does not fit any more ends the attempt, and there is another one or somebody else has
+ * served the fault: to lose a race is a success. What ends in want of memory has changed nothing: the last
+ * thing that can fail comes before the first change.
+ *
+ * Sources: mmap(2), sigaction(2), Intel SDM vol. 3A 4.7; how Linux 6.18 answers, tried out.
+ */
+#include <mm/fault.h>
+
+/* ---- What an attempt holds --------------------------------------------------------------- */
+
+void quire_fault_init(struct quire_fault *f, struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user)
+{
+	f->mm = mm;
+	f->q = mm->q;
+	f->addr = quire_page_down(addr);
+	f->access = access;
+	f->user = user;
+	f->vma = NULL;
+	f->exec_denied = false;
+	f->droppable = false;
+	f->growable = false;
+	f->major = false;
+	f->frame = NULL;
+	f->frame_is_zero = false;
+	f->populated = false;
+	f->in_grace = false;
+	f->cursor_open = false;
+	f->page = NULL;
+	f->locked = NULL;
+	f->object = NULL;
+	f->pinned = NULL;
+	f->truncations = 0;
+}
+
+void quire_fault_destroy(struct quire_fault *f)
+{
+	if (f->frame)
+		(void)quire_page_put(f->q, f->frame);
+	f->frame = NULL;
+}
+
+void quire_fault_enter_grace(struct quire_fault *f)
+{
+	quire_assert(f->q, !f->in_grace);
+	quire_grace_enter(f->q);
+	f->in_grace = true;
+}
+
+void quire_fault_leave_grace(struct quire_fault *f)
+{
+	quire_assert(f->q, f->in_grace);
+	quire_grace_leave(f->q);
+	f->in_grace = false;
+}
+
+void quire_fault_close_cursor(struct quire_fault *f)
+{
+	quire_assert(f->q, f->cursor_open);
+	quire_cursor_close(&f->c);
+	f->cursor_open = false;
+}
+
+/* The grace period first: closing may flush, which may wait for others. */
+void quire_fault_end_attempt(struct quire_fault *f)
+{
+	if (f->in_grace)
+		quire_fault_leave_grace(f);
+	if (f->cursor_open)
+		quire_fault_close_cursor(f);
+	if (f->locked) {
+		quire_page_unlock(f->q, f->locked);
+		f->locked = NULL;
+	}
+	if (f->page) {
+		(void)quire_page_put(f->q, f->page);
+		f->page = NULL;
+	}
+	if (f->object) {
+		quire_object_put(f->object);
+		f->object = NULL;
+	}
+	if (f->pinned) {
+		quire_vma_unpin(f->pinned);
+		f->pinned = NULL;
+	}
+	f->vma = NULL;
+}
+
+/* ---- Steps of an attempt ----------------------------------------------------------------- */
+
+/*
+ * The hardware's view: whatever is present can be read, so one right of any kind is enough to read;
+ * a fetch without the right to execute faults the page in before it is refused, as it does where the
+ * no-execute bit is what refuses it.
+ */
+static enum quire_outcome check_user_rights(struct quire_fault *f, uint64_t flags)
+{
+	if (f->access & QUIRE_ACCESS_WRITE)
+		return flags & QUIRE_VM_WRITE ? QUIRE_FAULT_DONE : QUIRE_FAULT_DENIED;
+	if (!(flags & QUIRE_VM_ACCESS_FLAGS))
+		return QUIRE_FAULT_DENIED;
+	f->exec_denied = (f->access & QUIRE_ACCESS_EXEC) && !(flags & QUIRE_VM_EXEC);
+	return QUIRE_FAULT_DONE;
+}
+
+/*
+ * The kernel's view when it works for somebody else: READ to read, WRITE to write, and with FORCE what the
+ * area may become; but no write to a shared area behind its back, and nothing where there are no pages.
+ */
+static enum quire_outcome check_kernel_rights(struct quire_fault *f, uint64_t flags)
+{
+	bool force = (f->access & QUIRE_ACCESS_FORCE) != 0;
+
+	if (flags & (QUIRE_VM_IO | QUIRE_VM_PFNMAP))
+		return QUIRE_FAULT_DENIED;
+	if (f->access & QUIRE_ACCESS_WRITE) {
+		if (flags & QUIRE_VM_WRITE)
+			return QUIRE_FAULT_DONE;
+		if (!force || (flags & QUIRE_VM_SHARED) || !(flags & QUIRE_VM_MAYWRITE))
+			return QUIRE_FAULT_DENIED;
+		return QUIRE_FAULT_DONE;
+	}
+	if (!(flags & QUIRE_VM_READ) && (!force || !(flags & QUIRE_VM_MAYREAD)))
+		return QUIRE_FAULT_DENIED;
+	return QUIRE_FAULT_DONE;
+}
+
+enum quire_outcome quire_fault_check_rights(struct quire_fault *f, const struct quire_vma *vma)
+{
+	return f->user ? check_user_rights(f, vma->flags) : check_kernel_rights(f, vma->flags);
+}
+
+static enum quire_outcome check_state(const struct quire_vma *vma)
+{
+	switch (quire_load_acquire(&vma->state)) {
+	case QUIRE_VMA_ALIVE:
+		return QUIRE_FAULT_DONE;
+	case QUIRE_VMA_BUSY:
+		return QUIRE_FAULT_WAIT;
+	default:
+		return QUIRE_FAULT_AGAIN;
+	}
+}
+
+enum quire_outcome quire_fault_find(struct quire_fault *f)
+{
+	struct quire_vma *vma;
+	enum quire_outcome r;
+
+	quire_fault_enter_grace(f);
+	vma = quire_find_vma(f->mm, f->addr);
+	if (!vma || f->addr < vma->start) {
+		f->growable = vma && (vma->flags & QUIRE_VM_GROWSDOWN);
+		return QUIRE_FAULT_HOLE;
+	}
+	r = check_state(vma);
+	if (r)
+		return r;
+	r = quire_fault_check_rights(f, vma);
+	if (r)
+		return r;
+	f->vma = vma;
+	f->id = vma->id;
+	f->pgoff = quire_linear_page_index(vma, f->addr);
+	f->rights = quire_vma_ptebits(vma);
+	f->droppable = (vma->flags & QUIRE_VM_DROPPABLE) != 0;
+	return QUIRE_FAULT_DONE;
+}
+
+enum quire_outcome quire_fault_look_again(struct quire_fault *f)
+{
+	struct quire_vma *vma;
+
+	quire_fault_enter_grace(f);
+	vma = quire_find_vma(f->mm, f->addr);
+	if (!vma || f->addr < vma->start || vma->id != f->id)
+		return QUIRE_FAULT_AGAIN;
+	f->vma = vma;
+	return check_state(vma);
+}
+
+/* Outside a grace period from then on. */
+static enum quire_outcome make_leaf(struct quire_fault *f)
+{
+	quire_fault_leave_grace(f);
+	if (quire_tables_populate(&f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE))
+		return QUIRE_FAULT_OOM;
+	f->populated = true;
+	return QUIRE_FAULT_AGAIN;
+}
+
+enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t start, quire_uaddr_t end)
+{
+	quire_assert(f->q, f->in_grace && !f->cursor_open);
+	quire_cursor_open(&f->c, &f->mm->pt, start, end, 0);
+	f->cursor_open = true;
+	if (!quire_cursor_seek(&f->c, f->addr)) {
+		quire_fault_close_cursor(f);
+		return make_leaf(f);
+	}
+	/* The one check that orders faults against everything else: who killed the area takes this lock later. */
+	return check_state(f->vma);
+}
+
+enum quire_outcome quire_fault_take_frame(struct quire_fault *f, bool zeroed)
+{
+	if (!f->frame) {
+		f->frame = quire_page_alloc(f->q, QUIRE_GFP_HIGHUSER | (zeroed ? QUIRE_GFP_ZERO : 0), 0);
+		if (!f->frame)
+			return QUIRE_FAULT_OOM;
+		f->frame_is_zero = zeroed;
+	} else if (zeroed && !f->frame_is_zero) {
+		quire_page_zero(f->q, f->frame);
+		f->frame_is_zero = true;
+	}
+	return QUIRE_FAULT_DONE;
+}
+
+/* An owner shows (in merges), so the tables come first: after it nothing is left that can fail. */
+enum quire_outcome quire_fault_take_owner(struct quire_fault *f)
+{
+	const struct quire_anon *anon = quire_load_acquire(&f->vma->anon);
+
+	if (quire_likely(anon && anon != QUIRE_ANON_FROZEN))
+		return QUIRE_FAULT_DONE;
+	if (!f->populated)
+		return make_leaf(f);
+	switch (quire_anon_prepare(f->vma)) {
+	case 0:
+		return QUIRE_FAULT_DONE;
+	case -QUIRE_EAGAIN:
+		return QUIRE_FAULT_WAIT;
+	default:
+		return QUIRE_FAULT_OOM;
+	}
+}
+
+void quire_fault_set_frame(struct quire_fault *f)
+{
+	const struct quire_pgfmt *fmt = f->mm->pt.fmt;
+	quire_ptebits_t bits = f->rights | QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY;
+	struct quire_page *page = f->frame;
+
+	if (f->vma->flags & QUIRE_VM_WRITE)
+		bits |= QUIRE_PTE_WRITE;
+	quire_page_make_anon(f->vma, page, f->addr);
+	quire_cursor_set(&f->c, f->addr, quire_pte_make(fmt, quire_page_to_pfn(f->q, page), bits));
+	f->frame = NULL;
+}
+
+/* ---- The whole --------------------------------------------------------------------------- */
+
+static enum quire_outcome attempt(struct quire_fault *f)
+{
+	enum quire_outcome r = quire_fault_find(f);
+
+	if (r)
+		return r;
+	f->entry = quire_pgtable_peek(&f->mm->pt, f->addr);
+	switch (quire_pte_kind(f->mm->pt.fmt, f->entry)) {
+	case QUIRE_PTE_EMPTY:
+		return quire_vma_is_anonymous(f->vma) ? quire_fault_anon_empty(f) : quire_fault_file_empty(f);
+	case QUIRE_PTE_PAGE:
+		return quire_fault_present(f);
+	case QUIRE_PTE_GUARD:
+		return QUIRE_FAULT_GUARD;
+	default:
+		/* There is no swap yet, so nothing can have put this here. */
+		quire_report(f->q, "fault: an entry of no known kind", f->addr);
+		return QUIRE_FAULT_BUS;
+	}
+}
+
+/* As Linux counts: an event for every fault, but for the process only those that were served. */
+static void count_fault(struct quire_fault *f, enum quire_outcome r)
+{
+	quire_stat_add(f->q, QUIRE_STAT_PGFAULT, 1);
+	if (r != QUIRE_FAULT_DONE)
+		return;
+	if (f->major) {
+		quire_stat_add(f->q, QUIRE_STAT_PGMAJFAULT, 1);
+		quire_add_relaxed(&f->mm->major_faults, UINT64_C(1));
+	} else {
+		quire_add_relaxed(&f->mm->minor_faults, UINT64_C(1));
+	}
+}
+
+enum quire_outcome quire_serve_fault(struct quire_fault *f)
+{
+	enum quire_outcome r;
+
+	for (;;) {
+		r = attempt(f);
+		quire_fault_end_attempt(f);
+		if (r == QUIRE_FAULT_DONE)
+			break;
+		if (r == QUIRE_FAULT_AGAIN)
+			continue;
+		if (r == QUIRE_FAULT_WAIT) {
+			quire_mm_wait(f->mm);
+			continue;
+		}
+		/* Tables made for an entry that does not come; others' are left if they hold anything. */
+		if (f->populated)
+			quire_tables_trim(&f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE);
+		f->populated = false;
+		if (r != QUIRE_FAULT_HOLE || !f->user || !f->growable || quire_expand_stack(f->mm, f->addr))
+			break;
+	}
+	if (r == QUIRE_FAULT_DONE && f->exec_denied)
+		r = QUIRE_FAULT_DENIED;
+	if (r != QUIRE_FAULT_HOLE)
+		count_fault(f, r);
+	return r;
+}
+
+int quire_fault(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, struct quire_signal *sig)
+{
+	struct quire_fault f;
+	enum quire_outcome r;
+
+	quire_fault_init(&f, mm, addr, access & ~QUIRE_ACCESS_FORCE, true);
+	r = quire_serve_fault(&f);
+	quire_fault_destroy(&f);
+	/* A droppable area is no reason to kill: Linux lets the instruction run again, until there is memory. */
+	if (r == QUIRE_FAULT_OOM && f.droppable)
+		r = QUIRE_FAULT_DONE;
+
+	sig->addr = addr;
+	switch (r) {
+	case QUIRE_FAULT_DONE:
+		sig->signo = 0;
+		sig->code = 0;
+		return 0;
+	case QUIRE_FAULT_OOM:
+		sig->signo = QUIRE_SIGKILL;
+		sig->code = 0;
+		return -QUIRE_ENOMEM;
+	case QUIRE_FAULT_BUS:
+		sig->signo = QUIRE_SIGBUS;
+		sig->code = QUIRE_BUS_ADRERR;
+		return -QUIRE_EFAULT;
+	case QUIRE_FAULT_DENIED:
+		sig->signo = QUIRE_SIGSEGV;
+		sig->code = QUIRE_SEGV_ACCERR;
+		return -QUIRE_EFAULT;
+	default:
+		sig->signo = QUIRE_SIGSEGV;
+		sig->code = QUIRE_SEGV_MAPERR;
+		return -QUIRE_EFAULT;
+	}
+}

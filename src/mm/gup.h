@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * User pages for the kernel's own use: what gup.c gives the other files of this room besides mm.h.
+ */
+#ifndef QUIRE_MM_GUP_H
+#define QUIRE_MM_GUP_H
+
+#include <mm/internal.h>
+
+/*
+ * Make sure that the page at addr is there for access; with a reference in *page unless page is NULL. user: with the rights
+ * that the hardware gives user code, and growing stacks, as copy_to_user() does; else with those of get_user_pages(). 0,
+ * -EFAULT, -ENOMEM. May sleep.
+ */
+int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user, struct quire_page **page);
+
+#endif

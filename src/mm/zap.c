@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entries taken away and entries' rights changed, over a range of one area. Called by whoever has
+ * marked the area dead, put a new one in its place, or means its pages only (madvise), and by objects through the reverse map
+ * (truncate, write-back). Never allocates, never fails; may sleep (flushes).
+ */
+#include <mm/internal.h>
+
+struct zap {
+	/* input */
+	struct quire_mm *mm;
+	struct quire *q;
+	const struct quire_pgfmt *fmt;
+	uint32_t flags;
+	/* derived */
+	int64_t gone[QUIRE_NR_RSS]; /* entries emptied, by kind */
+	struct quire_cursor c;
+};
+
+/*
+ * A fault that did not see the area's death set its entry under a leaf lock that we have yet to take. One
+ * that made the leaf table did so before it looked at the area: this fence makes us see the table.
+ */
+static void order_after_death(void)
+{
+	quire_fence();
+}
+
+static void zap_page(struct zap *z, quire_uaddr_t addr, quire_pte_t entry)
+{
+	struct quire_page *page = NULL;
+	bool is_anon = false;
+	quire_ptebits_t bits;
+
+	if (!quire_pte_has(z->fmt, entry, QUIRE_PTE_SPECIAL)) {
+		page = quire_pfn_to_page(z->q, quire_pte_pfn(z->fmt, entry));
+		is_anon = page && quire_page_kind(page) == QUIRE_PAGE_ANON;
+	}
+	if (is_anon && (z->flags & QUIRE_ZAP_KEEP_COWS))
+		return;
+	bits = quire_pte_bits(z->fmt, quire_cursor_clear(&z->c, addr));
+	if (!page)
+		return;
+	if (!is_anon) {
+		if (bits & QUIRE_PTE_DIRTY)
+			quire_page_mark_dirty(z->q, page);
+		if ((bits & QUIRE_PTE_ACCESSED) && !quire_page_test(page, QUIRE_PG_REFERENCED))
+			quire_page_set(page, QUIRE_PG_REFERENCED);
+	}
+	z->gone[quire_page_rss(page)]++;
+	quire_page_unmapped(z->q, page);
+	quire_cursor_put_page(&z->c, page);
+}
+
+static void zap_entry(struct zap *z, quire_uaddr_t addr)
+{
+	quire_pte_t entry = quire_cursor_get(&z->c, addr);
+
+	switch (quire_pte_kind(z->fmt, entry)) {
+	case QUIRE_PTE_PAGE:
+		zap_page(z, addr, entry);
+		break;
+	case QUIRE_PTE_GUARD:
+		if (!(z->flags & QUIRE_ZAP_KEEP_GUARDS))
+			(void)quire_cursor_clear(&z->c, addr);
+		break;
+	case QUIRE_PTE_EMPTY:
+		break;
+	default:
+		/* There is no swap yet. */
+		quire_report(z->q, "zap: an entry of no known kind", addr);
+		(void)quire_cursor_clear(&z->c, addr);
+	}
+}
+
+/* alive: stop as soon as this area is dead. */
+static void zap_range(struct zap *z, const struct quire_vma *alive, quire_uaddr_t start, quire_uaddr_t end)
+{
+	bool stop = false;
+
+	quire_update_hiwater_rss(z->mm);
+	quire_cursor_open(&z->c, &z->mm->pt, start, end, z->flags & QUIRE_ZAP_TRIM ? QUIRE_CURSOR_TRIM : 0);
+	while (!stop && quire_cursor_next_leaf(&z->c)) {
+		quire_uaddr_t a = quire_cursor_next_used(&z->c, z->c.leaf_start);
+
+		for (; a < z->c.leaf_end; a = quire_cursor_next_used(&z->c, a + QUIRE_PAGE_SIZE)) {
+			/* Looked at for each entry: a full gather drops the leaf lock. */
+			stop = alive && quire_load_acquire(&alive->state) == QUIRE_VMA_DEAD;
+			if (stop)
+				break;
+			zap_entry(z, a);
+		}
+	}
+	quire_cursor_close(&z->c);
+	for (unsigned k = 0; k < QUIRE_NR_RSS; k++) {
+		if (z->gone[k])
+			quire_rss_add(z->mm, (enum quire_rss)k, -z->gone[k]);
+	}
+}
+
+static void zap_init(struct zap *z, struct quire_mm *mm, uint32_t flags)
+{
+	z->mm = mm;
+	z->q = mm->q;
+	z->fmt = mm->pt.fmt;
+	z->flags = flags;
+	for (unsigned k = 0; k < QUIRE_NR_RSS; k++)
+		z->gone[k] = 0;
+}
+
+void quire_zap_range(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end,
+		     uint32_t flags)
+{
+	struct zap z;
+
+	zap_init(&z, mm, flags);
+	order_after_death();
+	zap_range(&z, NULL, start, end);
+}
+
+void quire_zap_object(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, bool even_cows)
+{
+	struct zap z;
+
+	zap_init(&z, vma->mm, QUIRE_ZAP_KEEP_GUARDS | (even_cows ? 0 : QUIRE_ZAP_KEEP_COWS));
+	/* Pairs with a fault's look at truncations, or at the page's owner, under the leaf lock. */
+	order_after_death();
+	zap_range(&z, vma, start, end);
+}
+
+/* ---- Rights ------------------------------------------------------------------------------ */
+
+/*
+ * May the entry have WRITE without a fault? Only where the fault would find nothing to do: a page
+ * that is the area's alone (and that nobody is working on, see fault_anon.c); a shared page whose
+ * file has been asked and not written back since.
+ */
+static bool may_write(struct quire *q, const struct quire_vma *vma, const struct quire_pgfmt *fmt,
+		      quire_pte_t entry)
+{
+	const uint32_t looked_at = QUIRE_PG_KIND_MASK | QUIRE_PG_EXCLUSIVE | QUIRE_PG_LOCKED;
+	struct quire_page *page;
+
+	if (!(vma->flags & QUIRE_VM_WRITE))
+		return false;
+	if (vma->flags & QUIRE_VM_SHARED)
+		return quire_pte_has(fmt, entry, QUIRE_PTE_DIRTY);
+	if (quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
+		return false;
+	page = quire_pfn_to_page(q, quire_pte_pfn(fmt, entry));
+	return page && (quire_load(&page->flags) & looked_at) == (QUIRE_PAGE_ANON | QUIRE_PG_EXCLUSIVE);
+}
+
+void quire_protect_range(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+{
+	struct quire_mm *mm = vma->mm;
+	const struct quire_pgfmt *fmt = mm->pt.fmt;
+	quire_ptebits_t rights = quire_vma_ptebits(vma);
+	struct quire_cursor c;
+
+	order_after_death();
+	quire_cursor_open(&c, &mm->pt, start, end, 0);
+	while (quire_cursor_next_leaf(&c)) {
+		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
+
+		for (; a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE)) {
+			quire_pte_t entry = quire_cursor_get(&c, a);
+			quire_ptebits_t bits = rights;
+
+			if (quire_pte_kind(fmt, entry) != QUIRE_PTE_PAGE)
+				continue;
+			if (may_write(mm->q, vma, fmt, entry))
+				bits |= QUIRE_PTE_WRITE;
+			quire_cursor_protect(&c, a, bits);
+		}
+	}
+	quire_cursor_close(&c);
+}
+
+/* ---- Write-back -------------------------------------------------------------------------- */
+
+void quire_wrprotect_object(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+{
+	struct quire_mm *mm = vma->mm;
+	const struct quire_pgfmt *fmt = mm->pt.fmt;
+	bool stop = false;
+	struct quire_cursor c;
+
+	order_after_death();
+	quire_cursor_open(&c, &mm->pt, start, end, 0);
+	while (!stop && quire_cursor_next_leaf(&c)) {
+		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
+
+		stop = quire_load_acquire(&vma->state) == QUIRE_VMA_DEAD;
+		for (; !stop && a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE)) {
+			quire_pte_t entry = quire_cursor_get(&c, a), old;
+
+			if (!(quire_pte_bits(fmt, entry) & (QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY)) ||
+			    quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
+				continue;
+			old = quire_cursor_replace(&c, a, quire_pte_remove(fmt, entry, QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY));
+			if (quire_pte_has(fmt, old, QUIRE_PTE_DIRTY))
+				quire_page_mark_dirty(mm->q, quire_pfn_to_page(mm->q, quire_pte_pfn(fmt, old)));
+		}
+	}
+	quire_cursor_close(&c);
+}
