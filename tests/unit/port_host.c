@@ -61,7 +61,7 @@ struct host *host_new(uint64_t ram_bytes, unsigned nr_cpus)
 	struct host *h = map(sizeof(*h));
 
 	h->ram_end = quire_page_up(ram_bytes);
-	h->ram = map(h->ram_end);
+	h->ram = map(h->ram_end + QUIRE_PAGE_SIZE);
 	h->taken = map(h->ram_end >> QUIRE_PAGE_SHIFT);
 	h->q.host = h;
 	h->q.nr_cpus = nr_cpus;
@@ -71,7 +71,7 @@ struct host *host_new(uint64_t ram_bytes, unsigned nr_cpus)
 
 void host_delete(struct host *h)
 {
-	munmap(h->ram, h->ram_end);
+	munmap(h->ram, h->ram_end + QUIRE_PAGE_SIZE);
 	munmap(h->taken, h->ram_end >> QUIRE_PAGE_SHIFT);
 	munmap(h, sizeof(*h));
 }
@@ -169,7 +169,7 @@ void *quire_port_phys_to_virt(struct quire *q, quire_paddr_t pa)
 
 	if (pa >= h->ram_end)
 		die("physical address %#llx beyond RAM", (unsigned long long)pa);
-	return h->ram + pa;
+	return h->ram + pa + (h->bend && pa >= h->bend ? QUIRE_PAGE_SIZE : 0);
 }
 
 void quire_port_zero_frame(struct quire *q, quire_paddr_t pa)
@@ -270,8 +270,11 @@ void quire_port_tlb_flush(struct quire *q, const struct quire_tlb_flush *flush)
 		die("tlb_flush: asid %llu, %#llx to %#llx", (unsigned long long)flush->asid,
 		    (unsigned long long)flush->start, (unsigned long long)flush->end);
 	__atomic_fetch_add(&h->flushes, 1, __ATOMIC_RELAXED);
+	while (__atomic_exchange_n(&h->flush_lock, 1, __ATOMIC_ACQUIRE))
+		sched_yield();
 	h->last_flush = *flush;
 	h->last_flush.cpus = NULL; /* the caller's own, gone when it returns */
+	__atomic_store_n(&h->flush_lock, 0, __ATOMIC_RELEASE);
 }
 
 void quire_port_tlb_flush_local(struct quire *q, uint64_t asid, uint64_t addr)

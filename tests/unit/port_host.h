@@ -21,6 +21,7 @@ struct host {
 	struct quire q;
 	quire_paddr_t ram_end; /* bytes from physical address 0 */
 	unsigned char *ram;
+	quire_paddr_t bend;    /* not 0: memory from here on is mapped a page further up, which is not linear */
 	/* A byte a frame: 1 while handed out. Not below quire_page_init()'s own use. */
 	unsigned char *taken;
 	/* What the library said; atomic. */
@@ -29,8 +30,9 @@ struct host {
 	char report[HOST_MESSAGE]; /* the last one's sentence */
 	uint64_t report_value;
 	uint32_t logs;
-	/* TLB flushes; atomic, the last one under no lock: for tests with one thread. */
+	/* TLB flushes; atomic; the last one written under its lock, read by tests with one thread. */
 	uint32_t flushes, local_flushes;
+	uint32_t flush_lock;
 	struct quire_tlb_flush last_flush;
 	uint64_t clock_ns;    /* what quire_port_clock_ns() says */
 	uint64_t random;      /* state of quire_port_random(); 0: always 0 */
