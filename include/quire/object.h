@@ -66,6 +66,7 @@ struct quire_object {
 	struct quire_spinlock tree_lock;
 	struct quire_radix_node *tree; /* radix tree of pages by index; readers under a grace period */
 	uint64_t nr_pages;         /* under tree_lock */
+	uint64_t committed_pages;  /* promised to it (quire_mms.committed), given back when it goes; set by its maker */
 	uint64_t truncations;      /* grows before each unmapping of a range. A fault that is about to set an entry which
 				    * the page lock does not protect (a private copy, a driver's frame) compares it
 				    * under the leaf lock with what it was when it looked at the page; atomic */

@@ -423,14 +423,7 @@ void quire_plan_finish(struct quire_plan *plan)
 			quire_vma_wait_pins(quire_list_entry(pos, struct quire_vma, plan_link));
 		tell_drivers(plan);
 	}
-	quire_list_for_each (pos, tmp, &plan->areas) {
-		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
-
-		quire_list_del(&vma->plan_link);
-		vma->plan_marks = 0;
-		if (vma->state == QUIRE_VMA_BUSY)
-			quire_store_release(&vma->state, QUIRE_VMA_ALIVE);
-	}
+	/* Out of the reverse maps before a fault can put anything of a new area's at its addresses: truncate would take it. */
 	quire_list_for_each (pos, tmp, &plan->old) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
@@ -441,6 +434,14 @@ void quire_plan_finish(struct quire_plan *plan)
 		if (quire_vma_owner(vma))
 			quire_anon_unlink(q, vma);
 		quire_vma_free_deferred(vma);
+	}
+	quire_list_for_each (pos, tmp, &plan->areas) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		quire_list_del(&vma->plan_link);
+		vma->plan_marks = 0;
+		if (vma->state == QUIRE_VMA_BUSY)
+			quire_store_release(&vma->state, QUIRE_VMA_ALIVE);
 	}
 	free_array(plan);
 }

@@ -73,23 +73,15 @@ static void zap_entry(struct zap *z, quire_uaddr_t addr)
 	}
 }
 
-/* alive: stop as soon as this area is dead. */
-static void zap_range(struct zap *z, const struct quire_vma *alive, quire_uaddr_t start, quire_uaddr_t end)
+static void zap_range(struct zap *z, quire_uaddr_t start, quire_uaddr_t end)
 {
-	bool stop = false;
-
 	quire_update_hiwater_rss(z->mm);
 	quire_cursor_open(&z->c, &z->mm->pt, start, end, z->flags & QUIRE_ZAP_TRIM ? QUIRE_CURSOR_TRIM : 0);
-	while (!stop && quire_cursor_next_leaf(&z->c)) {
+	while (quire_cursor_next_leaf(&z->c)) {
 		quire_uaddr_t a = quire_cursor_next_used(&z->c, z->c.leaf_start);
 
-		for (; a < z->c.leaf_end; a = quire_cursor_next_used(&z->c, a + QUIRE_PAGE_SIZE)) {
-			/* Looked at for each entry: a full gather drops the leaf lock. */
-			stop = alive && quire_load_acquire(&alive->state) == QUIRE_VMA_DEAD;
-			if (stop)
-				break;
+		for (; a < z->c.leaf_end; a = quire_cursor_next_used(&z->c, a + QUIRE_PAGE_SIZE))
 			zap_entry(z, a);
-		}
 	}
 	quire_cursor_close(&z->c);
 	for (unsigned k = 0; k < QUIRE_NR_RSS; k++) {
@@ -115,7 +107,7 @@ void quire_zap_range(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t s
 
 	zap_init(&z, mm, flags);
 	order_after_death();
-	zap_range(&z, NULL, start, end);
+	zap_range(&z, start, end);
 }
 
 void quire_zap_object(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, bool even_cows)
@@ -123,9 +115,10 @@ void quire_zap_object(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t 
 	struct zap z;
 
 	zap_init(&z, vma->mm, QUIRE_ZAP_KEEP_GUARDS | (even_cows ? 0 : QUIRE_ZAP_KEEP_COWS));
-	/* Pairs with a fault's look at truncations, or at the page's owner, under the leaf lock. */
+	/* Pairs with a fault's look at truncations, or at the page's owner, under the leaf lock. The area may be dead:
+	 * as long as it is linked, what is at its addresses is its own, see quire_object_link(). */
 	order_after_death();
-	zap_range(&z, vma, start, end);
+	zap_range(&z, start, end);
 }
 
 /* ---- Rights ------------------------------------------------------------------------------ */
@@ -183,16 +176,14 @@ void quire_wrprotect_object(struct quire_vma *vma, quire_uaddr_t start, quire_ua
 {
 	struct quire_mm *mm = vma->mm;
 	const struct quire_pgfmt *fmt = mm->pt.fmt;
-	bool stop = false;
 	struct quire_cursor c;
 
 	order_after_death();
 	quire_cursor_open(&c, &mm->pt, start, end, 0);
-	while (!stop && quire_cursor_next_leaf(&c)) {
+	while (quire_cursor_next_leaf(&c)) {
 		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
 
-		stop = quire_load_acquire(&vma->state) == QUIRE_VMA_DEAD;
-		for (; !stop && a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE)) {
+		for (; a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE)) {
 			quire_pte_t entry = quire_cursor_get(&c, a), old;
 
 			if (!(quire_pte_bits(fmt, entry) & (QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY)) ||

@@ -38,6 +38,8 @@ static void shmem_release(struct quire_object *object)
 {
 	struct quire *q = object->q;
 
+	if (object->committed_pages)
+		(void)quire_fetch_sub(&q->mms.committed, (int64_t)object->committed_pages);
 	quire_cache_free(q, &q->objects.object_cache, object);
 }
 
