@@ -91,9 +91,9 @@ quire_broken_t quire_exit(struct quire *q)
 
 	if (!quire_list_empty(&q->mms.spaces))
 		return "exit: every space is gone";
+	quire_grace_wait(q);
 	if (quire_load(&q->mms.committed))
 		return "exit: committed == 0 without spaces";
-	quire_grace_wait(q);
 	for (size_t i = 0; i < QUIRE_ARRAY_SIZE(caches); i++) {
 		if (quire_cache_destroy(q, caches[i]))
 			return left[i];
