@@ -4,6 +4,7 @@
  * holes, write-back, shared anonymous memory, the reverse map with a recorded zap. What needs real
  * mappings is in filemap.c; the owners of anonymous pages are in anon.c.
  */
+#include "disk.h"
 #include "port_host.h"
 
 #include "object/internal.h"
@@ -17,124 +18,6 @@
 #define PAGE QUIRE_PAGE_SIZE
 #define RAM (64u << 20)
 #define CPUS 4u
-
-/* ---- A file system in an array ----------------------------------------------------------- */
-
-#define DISK_PAGES 64u
-
-struct disk {
-	struct quire_object object;
-	unsigned char *bytes;      /* DISK_PAGES pages */
-	uint32_t reads, writes, holes, releases; /* calls; atomic */
-	uint64_t fail_read, fail_write; /* page whose reading (writing) fails with EIO; UINT64_MAX: none */
-	uint64_t hole_start, hole_end;
-	bool dirty_while_written;  /* a page had its mark when write_page was called */
-	bool unlocked;             /* a call came with the page not locked */
-};
-
-static struct disk *disk_of(struct quire_object *object)
-{
-	return quire_container_of(object, struct disk, object);
-}
-
-static int disk_read(struct quire_object *object, struct quire_page *page)
-{
-	struct disk *d = disk_of(object);
-	void *to;
-
-	quire_add_relaxed(&d->reads, 1u);
-	if (!quire_page_test(page, QUIRE_PG_LOCKED) || quire_page_test(page, QUIRE_PG_UPTODATE))
-		d->unlocked = true;
-	if (page->index == d->fail_read)
-		return -QUIRE_EIO;
-	to = quire_page_kmap(object->q, page);
-	if (page->index < DISK_PAGES)
-		memcpy(to, d->bytes + page->index * PAGE, PAGE);
-	else
-		memset(to, 0, PAGE);
-	quire_page_kunmap(object->q, to);
-	return 0;
-}
-
-static int disk_write(struct quire_object *object, struct quire_page *page)
-{
-	struct disk *d = disk_of(object);
-	void *from;
-
-	quire_add_relaxed(&d->writes, 1u);
-	if (!quire_page_test(page, QUIRE_PG_LOCKED))
-		d->unlocked = true;
-	if (quire_page_test(page, QUIRE_PG_DIRTY))
-		d->dirty_while_written = true;
-	if (page->index == d->fail_write)
-		return -QUIRE_EIO;
-	from = quire_page_kmap(object->q, page);
-	memcpy(d->bytes + page->index * PAGE, from, PAGE);
-	quire_page_kunmap(object->q, from);
-	return 0;
-}
-
-static int disk_hole(struct quire_object *object, uint64_t start, uint64_t end)
-{
-	struct disk *d = disk_of(object);
-
-	d->holes++;
-	d->hole_start = start;
-	d->hole_end = end;
-	memset(d->bytes + start, 0, end - start);
-	return 0;
-}
-
-static void disk_release(struct quire_object *object)
-{
-	disk_of(object)->releases++;
-}
-
-static const struct quire_file_ops disk_ops = {
-	.read_page = disk_read,
-	.write_page = disk_write,
-	.punch_hole = disk_hole,
-	.release = disk_release,
-};
-
-/* The byte at pos of a fresh disk: never 0, different from page to page. */
-static unsigned char disk_byte(uint64_t pos)
-{
-	return (unsigned char)(1 + (pos / PAGE * 7 + pos % PAGE) % 255);
-}
-
-static struct disk *disk_new(struct host *h, uint64_t size)
-{
-	struct disk *d = calloc(1, sizeof(*d));
-
-	assert_non_null(d);
-	d->bytes = malloc(DISK_PAGES * PAGE);
-	assert_non_null(d->bytes);
-	for (uint64_t i = 0; i < DISK_PAGES * PAGE; i++)
-		d->bytes[i] = disk_byte(i);
-	d->fail_read = d->fail_write = UINT64_MAX;
-	quire_object_init(&h->q, &d->object, &disk_ops, size, 0);
-	return d;
-}
-
-static void assert_sound(struct quire_object *object)
-{
-	quire_broken_t broken = quire_object_check(object);
-
-	if (broken)
-		fail_msg("%s", broken);
-}
-
-static void disk_delete(struct disk *d)
-{
-	assert_sound(&d->object);
-	assert_false(d->unlocked);
-	assert_int_equal(d->releases, 0);
-	quire_object_put(&d->object);
-	assert_int_equal(d->releases, 1);
-	free(d->bytes);
-	free(d);
-}
 
 /* ---- Set-up ------------------------------------------------------------------------------ */
 
@@ -169,6 +52,14 @@ static int tear_down(void **state)
 	assert_null(quire_page_check(q));
 	host_delete(h);
 	return 0;
+}
+
+static void assert_sound(struct quire_object *object)
+{
+	quire_broken_t broken = quire_object_check(object);
+
+	if (broken)
+		fail_msg("%s", broken);
 }
 
 static uint64_t stat(enum quire_stat which)
@@ -333,7 +224,7 @@ static void radix_insert_that_runs_out_of_memory_changes_nothing(void **state)
 
 static void get_page_that_runs_out_of_memory_changes_nothing(void **state)
 {
-	struct disk *d = disk_new(h, QUIRE_OBJECT_MAX_SIZE);
+	struct disk *d = disk_new(q, QUIRE_OBJECT_MAX_SIZE);
 	struct quire_page *page;
 	uint64_t last = quire_size_pages(QUIRE_OBJECT_MAX_SIZE) - 1;
 
@@ -363,13 +254,13 @@ static void get_page_that_runs_out_of_memory_changes_nothing(void **state)
 		assert_true(k > 1);
 		quire_page_put(q, page);
 	}
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 #endif
 
 /* ---- Getting pages ----------------------------------------------------------------------- */
 
-static void assert_page_bytes(struct quire_page *page, size_t from, size_t to, int (*byte)(uint64_t pos))
+static void assert_page_bytes(struct quire_page *page, size_t from, size_t to, unsigned char (*byte)(uint64_t pos))
 {
 	const unsigned char *bytes = quire_page_kmap(q, page);
 	uint64_t start = page->index * PAGE;
@@ -382,12 +273,7 @@ static void assert_page_bytes(struct quire_page *page, size_t from, size_t to, i
 		fail_msg("page %llu differs at %zu", (unsigned long long)page->index, i);
 }
 
-static int fresh(uint64_t pos)
-{
-	return disk_byte(pos);
-}
-
-static int zero(uint64_t pos)
+static unsigned char zero(uint64_t pos)
 {
 	(void)pos;
 	return 0;
@@ -395,7 +281,7 @@ static int zero(uint64_t pos)
 
 static void get_page_reads_once_and_shares_the_frame(void **state)
 {
-	struct disk *d = disk_new(h, 3 * PAGE);
+	struct disk *d = disk_new(q, 3 * PAGE);
 	struct quire_page *a, *b;
 
 	(void)state;
@@ -408,7 +294,7 @@ static void get_page_reads_once_and_shares_the_frame(void **state)
 	assert_int_equal(a->index, 1);
 	assert_true(quire_page_test(a, QUIRE_PG_UPTODATE));
 	assert_false(quire_page_test(a, QUIRE_PG_LOCKED | QUIRE_PG_DIRTY));
-	assert_page_bytes(a, 0, PAGE, fresh);
+	assert_page_bytes(a, 0, PAGE, disk_byte);
 	assert_int_equal(quire_object_get_page(&d->object, 1, &b), 0);
 	assert_ptr_equal(a, b);
 	assert_int_equal(d->reads, 1);
@@ -420,12 +306,12 @@ static void get_page_reads_once_and_shares_the_frame(void **state)
 	quire_page_put(q, a);
 	quire_page_put(q, b);
 	assert_int_equal(b->refs, 1);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void get_page_beyond_the_end_is_efault(void **state)
 {
-	struct disk *d = disk_new(h, 2 * PAGE + 100);
+	struct disk *d = disk_new(q, 2 * PAGE + 100);
 	struct quire_page *page;
 
 	(void)state;
@@ -437,15 +323,15 @@ static void get_page_beyond_the_end_is_efault(void **state)
 
 	/* The last page has the file's bytes up to the end, zeroes behind it, whatever the disk has there. */
 	assert_int_equal(quire_object_get_page(&d->object, 2, &page), 0);
-	assert_page_bytes(page, 0, 100, fresh);
+	assert_page_bytes(page, 0, 100, disk_byte);
 	assert_page_bytes(page, 100, PAGE, zero);
 	quire_page_put(q, page);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void get_page_passes_the_file_systems_error_on_and_tries_again(void **state)
 {
-	struct disk *d = disk_new(h, 2 * PAGE);
+	struct disk *d = disk_new(q, 2 * PAGE);
 	struct quire_page *page;
 
 	(void)state;
@@ -458,9 +344,9 @@ static void get_page_passes_the_file_systems_error_on_and_tries_again(void **sta
 	d->fail_read = UINT64_MAX;
 	assert_int_equal(quire_object_get_page(&d->object, 1, &page), 0);
 	assert_int_equal(d->reads, 2);
-	assert_page_bytes(page, 0, PAGE, fresh);
+	assert_page_bytes(page, 0, PAGE, disk_byte);
 	quire_page_put(q, page);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void an_object_without_operations_is_all_zeroes(void **state)
@@ -487,7 +373,7 @@ static unsigned char buffer[DISK_PAGES * 4096u];
 
 static void read_stops_at_the_end(void **state)
 {
-	struct disk *d = disk_new(h, 2 * PAGE + 100);
+	struct disk *d = disk_new(q, 2 * PAGE + 100);
 
 	(void)state;
 	assert_int_equal(quire_object_read(&d->object, PAGE - 10, buffer, 20), 20);
@@ -502,12 +388,12 @@ static void read_stops_at_the_end(void **state)
 	quire_object_drop(&d->object, 0, UINT64_MAX);
 	assert_int_equal(quire_object_read(&d->object, 0, buffer, 3 * PAGE), 2 * PAGE); /* what came before */
 	assert_int_equal(quire_object_read(&d->object, 2 * PAGE, buffer, 1), -QUIRE_EIO);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void write_reads_only_what_it_does_not_replace(void **state)
 {
-	struct disk *d = disk_new(h, 3 * PAGE + 50);
+	struct disk *d = disk_new(q, 3 * PAGE + 50);
 
 	(void)state;
 	memset(buffer, 0xee, sizeof(buffer));
@@ -526,7 +412,7 @@ static void write_reads_only_what_it_does_not_replace(void **state)
 	assert_int_equal(quire_object_read(&d->object, 3 * PAGE, buffer, PAGE), 50);
 	for (unsigned i = 0; i < 50; i++)
 		assert_int_equal(buffer[i], 0xee);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 /*
@@ -536,7 +422,7 @@ static void write_reads_only_what_it_does_not_replace(void **state)
  */
 static void write_beyond_the_end_leaves_zeroes_between(void **state)
 {
-	struct disk *d = disk_new(h, 100);
+	struct disk *d = disk_new(q, 100);
 
 	(void)state;
 	memset(d->bytes + 100, 0, DISK_PAGES * PAGE - 100); /* as a disk has it behind a file's end */
@@ -546,12 +432,12 @@ static void write_beyond_the_end_leaves_zeroes_between(void **state)
 	assert_int_equal(quire_object_read(&d->object, 0, buffer, sizeof(buffer)), 2 * PAGE + 15);
 	for (size_t i = 0; i < 2 * PAGE + 15; i++)
 		assert_int_equal(buffer[i], i < 100 ? disk_byte(i) : i < 2 * PAGE + 5 ? 0 : 0xee);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void write_has_a_largest_size(void **state)
 {
-	struct disk *d = disk_new(h, 0);
+	struct disk *d = disk_new(q, 0);
 
 	(void)state;
 	assert_int_equal(quire_object_write(&d->object, QUIRE_OBJECT_MAX_SIZE, buffer, 1), -QUIRE_EFBIG);
@@ -561,12 +447,12 @@ static void write_has_a_largest_size(void **state)
 	assert_int_equal(d->object.size, QUIRE_OBJECT_MAX_SIZE);
 	assert_int_equal(quire_object_write(&d->object, 0, buffer, 0), 0);
 	quire_object_truncate(&d->object, 0);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void write_that_fails_to_read_changes_nothing(void **state)
 {
-	struct disk *d = disk_new(h, 2 * PAGE);
+	struct disk *d = disk_new(q, 2 * PAGE);
 
 	(void)state;
 	d->fail_read = 1;
@@ -577,14 +463,14 @@ static void write_that_fails_to_read_changes_nothing(void **state)
 	memset(buffer, 0xee, PAGE);
 	assert_int_equal(quire_object_write(&d->object, 1, buffer, PAGE), PAGE - 1);
 	assert_int_equal(d->object.nr_pages, 1);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 /* ---- Truncate ---------------------------------------------------------------------------- */
 
 static void truncate_zeroes_the_rest_of_the_last_page(void **state)
 {
-	struct disk *d = disk_new(h, 4 * PAGE);
+	struct disk *d = disk_new(q, 4 * PAGE);
 	struct quire_page *page[4];
 
 	(void)state;
@@ -595,14 +481,14 @@ static void truncate_zeroes_the_rest_of_the_last_page(void **state)
 	assert_int_equal(d->object.size, PAGE + 10);
 	assert_int_equal(d->object.nr_pages, 2);
 	assert_sound(&d->object);
-	assert_page_bytes(page[1], 0, 10, fresh);
+	assert_page_bytes(page[1], 0, 10, disk_byte);
 	assert_page_bytes(page[1], 10, PAGE, zero);
 	assert_true(quire_page_test(page[1], QUIRE_PG_DIRTY)); /* the disk has other bytes there */
 	assert_int_equal(stat(QUIRE_STAT_FILE_DIRTY), 1);
 	/* The others are ours alone now, and their content is untouched. */
 	assert_null(page[2]->owner);
 	assert_int_equal(page[2]->refs, 1);
-	assert_page_bytes(page[2], 0, PAGE, fresh);
+	assert_page_bytes(page[2], 0, PAGE, disk_byte);
 	assert_false(quire_page_test(page[3], QUIRE_PG_DIRTY | QUIRE_PG_TRACKED));
 	/* A dirty bit that arrives late counts nowhere. */
 	quire_page_mark_dirty(q, page[3]);
@@ -610,12 +496,12 @@ static void truncate_zeroes_the_rest_of_the_last_page(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		quire_page_put(q, page[i]);
 	assert_int_equal(quire_object_get_page(&d->object, 2, &page[2]), -QUIRE_EFAULT);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void what_an_extension_adds_reads_as_zeroes(void **state)
 {
-	struct disk *d = disk_new(h, PAGE + 10);
+	struct disk *d = disk_new(q, PAGE + 10);
 	struct quire_page *page;
 	unsigned char *bytes;
 
@@ -627,18 +513,18 @@ static void what_an_extension_adds_reads_as_zeroes(void **state)
 	bytes[10] = bytes[PAGE - 1] = 0x77;
 	quire_page_kunmap(q, bytes);
 	quire_object_truncate(&d->object, 3 * PAGE);
-	assert_page_bytes(page, 0, 10, fresh);
+	assert_page_bytes(page, 0, 10, disk_byte);
 	assert_page_bytes(page, 10, PAGE, zero);
 	quire_page_put(q, page);
 	assert_int_equal(quire_object_read(&d->object, PAGE, buffer, 3 * PAGE), 2 * PAGE);
 	for (size_t i = 10; i < 2 * PAGE; i++)
 		assert_int_equal(buffer[i], 0);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void truncate_to_nothing_drops_every_page(void **state)
 {
-	struct disk *d = disk_new(h, DISK_PAGES * PAGE);
+	struct disk *d = disk_new(q, DISK_PAGES * PAGE);
 	uint64_t frames;
 
 	(void)state;
@@ -654,12 +540,12 @@ static void truncate_to_nothing_drops_every_page(void **state)
 	quire_slab_shrink_all(q);
 	assert_int_equal(quire_free_pages(q), frames);
 	assert_int_equal(quire_object_read(&d->object, 0, buffer, 1), 0);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void punch_hole_frees_the_pages_and_the_disk(void **state)
 {
-	struct disk *d = disk_new(h, 4 * PAGE);
+	struct disk *d = disk_new(q, 4 * PAGE);
 
 	(void)state;
 	assert_int_equal(quire_object_read(&d->object, 0, buffer, 4 * PAGE), 4 * PAGE);
@@ -675,14 +561,14 @@ static void punch_hole_frees_the_pages_and_the_disk(void **state)
 		assert_int_equal(buffer[i], i >= PAGE && i < 3 * PAGE ? 0 : disk_byte(i));
 	assert_int_equal(quire_object_punch_hole(&d->object, PAGE, PAGE), 0);
 	assert_int_equal(d->holes, 1);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 /* ---- Write-back -------------------------------------------------------------------------- */
 
 static void sync_writes_dirty_pages_of_the_range(void **state)
 {
-	struct disk *d = disk_new(h, 8 * PAGE);
+	struct disk *d = disk_new(q, 8 * PAGE);
 	struct quire_page *page;
 
 	(void)state;
@@ -694,7 +580,6 @@ static void sync_writes_dirty_pages_of_the_range(void **state)
 	assert_int_equal(stat(QUIRE_STAT_FILE_DIRTY), 3);
 	assert_int_equal(quire_object_sync(&d->object, 1, 5), 0);
 	assert_int_equal(d->writes, 2);
-	assert_false(d->dirty_while_written);
 	assert_int_equal(stat(QUIRE_STAT_FILE_DIRTY), 1);
 	assert_int_equal(d->bytes[2 * PAGE], disk_byte(2 * PAGE));
 	assert_int_equal(d->bytes[2 * PAGE + 1], 0xee);
@@ -711,12 +596,12 @@ static void sync_writes_dirty_pages_of_the_range(void **state)
 	assert_int_equal(quire_object_sync(&d->object, 0, UINT64_MAX), 0);
 	assert_int_equal(d->writes, 3);
 	assert_int_equal(stat(QUIRE_STAT_FILE_DIRTY), 0);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void sync_tries_every_page_and_keeps_the_failed_one_dirty(void **state)
 {
-	struct disk *d = disk_new(h, 3 * PAGE);
+	struct disk *d = disk_new(q, 3 * PAGE);
 
 	(void)state;
 	for (uint64_t i = 0; i < 3; i++)
@@ -732,7 +617,7 @@ static void sync_tries_every_page_and_keeps_the_failed_one_dirty(void **state)
 	assert_int_equal(quire_object_sync(&d->object, 0, UINT64_MAX), 0);
 	assert_int_equal(d->writes, 4);
 	assert_int_equal(d->bytes[PAGE], 'x');
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 /* ---- The reverse map, with a recorded zap ------------------------------------------------ */
@@ -790,7 +675,7 @@ static struct quire_vma private_area = { .start = 0x80000, .end = 0x86000, .pgof
 
 static struct disk *disk_with_areas(uint64_t size)
 {
-	struct disk *d = disk_new(h, size);
+	struct disk *d = disk_new(q, size);
 
 	q->objects.zap = record_zap;
 	q->objects.wrprotect = record_protect;
@@ -840,7 +725,7 @@ static void unmap_reaches_every_area_where_it_has_the_pages(void **state)
 	assert_call(0, &shared_area, 0x10000, 0x14000, true);
 	assert_call(1, &private_area, 0x80000, 0x86000, true);
 	unlink_areas();
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void link_counts_areas_that_may_write_the_file(void **state)
@@ -861,7 +746,7 @@ static void link_counts_areas_that_may_write_the_file(void **state)
 	assert_int_equal(d->object.nr_writable, 0);
 	quire_object_unlink(&private_area);
 	assert_true(quire_list_empty(&d->object.areas));
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void truncate_lowers_the_size_unmaps_drops_unmaps(void **state)
@@ -894,7 +779,7 @@ static void truncate_lowers_the_size_unmaps_drops_unmaps(void **state)
 	(void)quire_fetch_sub(&page->maps, 1u);
 	quire_page_put(q, page);
 	unlink_areas();
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 static void sync_write_protects_shared_areas_before_it_writes(void **state)
@@ -919,7 +804,7 @@ static void sync_write_protects_shared_areas_before_it_writes(void **state)
 	(void)quire_fetch_sub(&page->maps, 1u);
 	quire_page_put(q, page);
 	unlink_areas();
-	disk_delete(d);
+	assert_null(disk_delete(d));
 }
 
 /* ---- Files and shared anonymous memory --------------------------------------------------- */
@@ -996,13 +881,13 @@ static void count_file_release(struct quire *instance, struct quire_file *file)
 {
 	assert_ptr_equal(instance, q);
 	assert_int_equal(file->refs, 0);
-	assert_int_equal(file->object->refs, 2); /* the file's is dropped after this, never before */
+	assert_int_equal(file->object->refs, 3); /* the file's is dropped after this, never before */
 	file_releases++;
 }
 
 static void the_last_reference_of_a_file_drops_its_objects(void **state)
 {
-	struct disk *d = disk_new(h, PAGE);
+	struct disk *d = disk_new(q, PAGE);
 	struct quire_file file = { .object = &d->object, .release = count_file_release, .refs = 1 };
 
 	(void)state;
@@ -1011,23 +896,23 @@ static void the_last_reference_of_a_file_drops_its_objects(void **state)
 	quire_file_get(&file);
 	quire_file_put(q, &file);
 	assert_int_equal(file_releases, 0);
-	assert_int_equal(d->object.refs, 2);
+	assert_int_equal(d->object.refs, 3);
 	quire_file_put(q, &file);
 	assert_int_equal(file_releases, 1);
-	assert_int_equal(d->object.refs, 1);
-	disk_delete(d);
+	assert_int_equal(d->object.refs, 2);
+	assert_null(disk_delete(d));
 }
 
 static void the_last_reference_of_an_object_drops_its_pages(void **state)
 {
-	struct disk *d = disk_new(h, DISK_PAGES * PAGE);
+	struct disk *d = disk_new(q, DISK_PAGES * PAGE);
 	struct quire_page *kept;
 
 	(void)state;
 	assert_int_equal(quire_object_write(&d->object, 0, buffer, sizeof(buffer)), sizeof(buffer));
 	assert_int_equal(quire_object_get_page(&d->object, 5, &kept), 0);
 	assert_int_equal(stat(QUIRE_STAT_FILE_DIRTY), DISK_PAGES);
-	disk_delete(d);
+	assert_null(disk_delete(d));
 	assert_int_equal(stat(QUIRE_STAT_FILE_PAGES), 0);
 	assert_int_equal(stat(QUIRE_STAT_FILE_DIRTY), 0);
 	/* Somebody's own reference outlives it. */
@@ -1067,7 +952,7 @@ static void racing_readers_get_the_same_frame_read_once(void **state)
 {
 	(void)state;
 	for (int round = 0; round < 50; round++) {
-		struct race race = { .d = disk_new(h, DISK_PAGES * PAGE) };
+		struct race race = { .d = disk_new(q, DISK_PAGES * PAGE) };
 
 		host_run_cpus(CPUS, get_all, &race);
 		assert_int_equal(race.bad, 0);
@@ -1075,7 +960,7 @@ static void racing_readers_get_the_same_frame_read_once(void **state)
 		assert_int_equal(race.d->object.nr_pages, DISK_PAGES);
 		for (unsigned i = 0; i < DISK_PAGES; i++)
 			assert_int_equal(race.seen[i]->refs, 1);
-		disk_delete(race.d);
+		assert_null(disk_delete(race.d));
 	}
 }
 
@@ -1130,14 +1015,13 @@ static void change_under_readers(void *arg, unsigned cpu)
 
 static void pages_come_and_go_under_readers(void **state)
 {
-	struct race race = { .d = disk_new(h, DISK_PAGES * PAGE), .running = 2 };
+	struct race race = { .d = disk_new(q, DISK_PAGES * PAGE), .running = 2 };
 
 	(void)state;
 	host_run_cpus(CPUS, change_under_readers, &race);
 	assert_int_equal(race.bad, 0);
-	assert_false(race.d->unlocked);
 	quire_object_truncate(&race.d->object, 0);
-	disk_delete(race.d);
+	assert_null(disk_delete(race.d));
 }
 
 struct radix_race {
