@@ -15,12 +15,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_UNPOISON_MEMORY_REGION(ptr, size) ((void)(ptr), (void)(size))
-#endif
-
 /* A thread is a CPU, so these are the CPU's. */
 static _Thread_local unsigned this_cpu;
 static _Thread_local unsigned irqs_off, preempt_off;

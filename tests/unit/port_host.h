@@ -14,6 +14,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* AddressSanitizer's own word, and none without it. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HOST_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define HOST_ASAN 1
+#endif
+#ifdef HOST_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(ptr, size) ((void)(ptr), (void)(size))
+#endif
+
 /* Report text kept: enough for any sentence of the library's. */
 #define HOST_MESSAGE 160
 
