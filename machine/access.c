@@ -81,7 +81,7 @@ static enum outcome translate(struct machine *m, struct machine_cpu *cpu, uint64
  */
 __attribute__((no_sanitize("thread"))) static void copy(void *to, const void *from, size_t len)
 {
-#if defined(__SANITIZE_THREAD__)
+#if MACHINE_TSAN
 	volatile unsigned char *t = to;
 	const volatile unsigned char *f = from;
 

@@ -16,15 +16,19 @@
 
 #include "machine.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define MACHINE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MACHINE_ASAN 1
+/* Each compiler has its own way of saying so. */
+#if !defined(__has_feature)
+#define __has_feature(x) 0
 #endif
-#endif
-#ifndef MACHINE_ASAN
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define MACHINE_ASAN 1
+#else
 #define MACHINE_ASAN 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define MACHINE_TSAN 1
+#else
+#define MACHINE_TSAN 0
 #endif
 
 #define MACHINE_PAGE 4096u
