@@ -81,11 +81,12 @@ quire_broken_t quire_exit(struct quire *q)
 	struct quire_cache *const caches[] = {
 		&q->mms.vma_cache,	  &q->mms.mm_cache,	   &q->objects.chain_cache, &q->objects.anon_cache,
 		&q->objects.file_cache, &q->objects.object_cache, &q->objects.radix_cache, &q->index_cache,
+		&q->index_inner_cache,
 	};
 	static const quire_broken_t left[] = {
 		"exit: no area is left",  "exit: no space is left",	     "exit: no chain of owners is left",
 		"exit: no owner is left", "exit: no file made here is left", "exit: no object made here is left",
-		"exit: no page cache is left", "exit: no index node is left",
+		"exit: no page cache is left", "exit: no index node is left", "exit: no inner index node is left",
 	};
 	quire_broken_t broken;
 
