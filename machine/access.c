@@ -13,10 +13,14 @@ enum outcome { DONE, PAGE_FAULT, GENERAL_PROTECTION, MACHINE_CHECK };
 
 static unsigned wanted(uint32_t access)
 {
-	return (access & QUIRE_ACCESS_WRITE ? RIGHT_WRITE : 0) | (access & QUIRE_ACCESS_EXEC ? RIGHT_EXEC : 0);
+	return (access & QUIRE_ACCESS_WRITE ? RIGHT_WRITE : 0) |
+	       (access & QUIRE_ACCESS_EXEC ? RIGHT_EXEC : 0);
 }
 
-/* A hit must give what the tables give, unless the flush is still to come; and then the frame must still be there. */
+/*
+ * A hit must give what the tables give, unless the flush is still to come; and then the frame must
+ * still be there.
+ */
 static void look_over(struct machine *m, struct machine_cpu *cpu, const struct tlb_entry *e)
 {
 	uint64_t addr = e->vpn << MACHINE_PAGE_SHIFT;
@@ -29,8 +33,8 @@ static void look_over(struct machine *m, struct machine_cpu *cpu, const struct t
 }
 
 /* The host's address of one byte of user memory. The lock is held. */
-static enum outcome translate(struct machine *m, struct machine_cpu *cpu, uint64_t addr, uint32_t access,
-			      unsigned char **host)
+static enum outcome translate(struct machine *m, struct machine_cpu *cpu, uint64_t addr,
+			      uint32_t access, unsigned char **host)
 {
 	unsigned want = wanted(access);
 	struct tlb_entry *e;
@@ -48,7 +52,10 @@ static enum outcome translate(struct machine *m, struct machine_cpu *cpu, uint64
 		return DONE;
 	}
 	if (e && (want & ~e->rights)) {
-		/* The entry says no. The tables may say yes by now; the fault forgets it (4.10.4.1), and the next try will see. */
+		/*
+		 * The entry says no. The tables may say yes by now; the fault forgets it
+		 * (4.10.4.1), and the next try will see.
+		 */
 		machine_tlb_forget(m, cpu, addr);
 		return PAGE_FAULT;
 	}
@@ -76,8 +83,8 @@ static enum outcome translate(struct machine *m, struct machine_cpu *cpu, uint64
 }
 
 /*
- * The program's own races are not Quire's, so the sanitizer is not shown these; what it is shown, by the CPU's
- * lock, is the order against flushes.
+ * The program's own races are not Quire's, so the sanitizer is not shown these; what it is shown,
+ * by the CPU's lock, is the order against flushes.
  */
 __attribute__((no_sanitize("thread"))) static void copy(void *to, const void *from, size_t len)
 {
@@ -153,12 +160,14 @@ static void perform(struct operation *op, unsigned char *host, size_t len, unsig
 	if (op->old && op->len == 4) {
 		uint32_t old = (uint32_t)*op->old;
 
-		op->swapped = __atomic_compare_exchange_n((uint32_t *)(void *)host, &old, (uint32_t)op->new, false,
+		op->swapped = __atomic_compare_exchange_n((uint32_t *)(void *)host, &old,
+							  (uint32_t)op->new, false,
 							  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 		*op->old = old;
 	} else if (op->old) {
-		op->swapped = __atomic_compare_exchange_n((uint64_t *)(void *)host, op->old, op->new, false,
-							  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		op->swapped =
+			__atomic_compare_exchange_n((uint64_t *)(void *)host, op->old, op->new,
+						    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	} else if (op->store) {
 		store_bytes(host, op->store, len);
 		if (second)
@@ -170,7 +179,13 @@ static void perform(struct operation *op, unsigned char *host, size_t len, unsig
 	}
 }
 
-static int run(struct machine *m, quire_uaddr_t addr, struct operation *op, struct quire_signal *sig)
+static void raise_signal(struct quire_signal *sig, int signo, int code, quire_uaddr_t addr)
+{
+	*sig = (struct quire_signal){ .signo = signo, .code = code, .addr = addr };
+}
+
+static int run(struct machine *m, quire_uaddr_t addr, struct operation *op,
+	       struct quire_signal *sig)
 {
 	struct machine_cpu *cpu = machine_this_cpu(m);
 	struct quire_signal unwanted;
@@ -212,10 +227,10 @@ static int run(struct machine *m, quire_uaddr_t addr, struct operation *op, stru
 		case DONE:
 			return 0;
 		case GENERAL_PROTECTION:
-			*sig = (struct quire_signal){ .signo = QUIRE_SIGSEGV, .code = MACHINE_SI_KERNEL, .addr = 0 };
+			raise_signal(sig, QUIRE_SIGSEGV, MACHINE_SI_KERNEL, 0);
 			return -QUIRE_EFAULT;
 		case MACHINE_CHECK:
-			*sig = (struct quire_signal){ .signo = QUIRE_SIGBUS, .code = 0, .addr = where };
+			raise_signal(sig, QUIRE_SIGBUS, 0, where);
 			return -QUIRE_EFAULT;
 		case PAGE_FAULT:
 			err = m->fault(m->fault_ctx, cpu->pt, where, op->access, sig);
@@ -224,26 +239,30 @@ static int run(struct machine *m, quire_uaddr_t addr, struct operation *op, stru
 			break;
 		}
 	}
-	machine_report(m, "machine: a fault is served, and served, and the access still faults", "access", addr);
-	*sig = (struct quire_signal){ .signo = QUIRE_SIGBUS, .code = 0, .addr = addr };
+	machine_report(m, "machine: a fault is served, and served, and the access still faults",
+		       "access", addr);
+	raise_signal(sig, QUIRE_SIGBUS, 0, addr);
 	return -QUIRE_EFAULT;
 }
 
-int machine_load(struct machine *m, quire_uaddr_t addr, void *buf, size_t len, struct quire_signal *sig)
+int machine_load(struct machine *m, quire_uaddr_t addr, void *buf, size_t len,
+		 struct quire_signal *sig)
 {
 	struct operation op = { .access = QUIRE_ACCESS_READ, .len = len, .load = buf };
 
 	return run(m, addr, &op, sig);
 }
 
-int machine_store(struct machine *m, quire_uaddr_t addr, const void *buf, size_t len, struct quire_signal *sig)
+int machine_store(struct machine *m, quire_uaddr_t addr, const void *buf, size_t len,
+		  struct quire_signal *sig)
 {
 	struct operation op = { .access = QUIRE_ACCESS_WRITE, .len = len, .store = buf };
 
 	return run(m, addr, &op, sig);
 }
 
-int machine_fetch(struct machine *m, quire_uaddr_t addr, void *buf, size_t len, struct quire_signal *sig)
+int machine_fetch(struct machine *m, quire_uaddr_t addr, void *buf, size_t len,
+		  struct quire_signal *sig)
 {
 	struct operation op = { .access = QUIRE_ACCESS_EXEC, .len = len, .load = buf };
 
@@ -257,7 +276,8 @@ int machine_cmpxchg(struct machine *m, quire_uaddr_t addr, size_t size, uint64_t
 	int err;
 
 	if ((size != 4 && size != 8) || (addr & (size - 1)))
-		machine_die("compare and exchange of %zu bytes at %#llx", size, (unsigned long long)addr);
+		machine_die("compare and exchange of %zu bytes at %#llx", size,
+			    (unsigned long long)addr);
 	err = run(m, addr, &op, sig);
 	*swapped = op.swapped;
 	return err;

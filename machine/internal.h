@@ -3,8 +3,9 @@
  * What the files of the machine share. Host code: libc is fine here.
  *
  * Who writes what: a CPU's TLB is under its lock, which an access holds from look-up to the last
- * byte, so a flush that has had the lock knows that no access through an old entry is under way. The
- * counters of preemption and interrupts belong to the CPU's thread. The bytes a frame are atomic.
+ * byte, so a flush that has had the lock knows that no access through an old entry is under way.
+ * The counters of preemption and interrupts belong to the CPU's thread. The bytes a frame are
+ * atomic.
  */
 #ifndef MACHINE_INTERNAL_H
 #define MACHINE_INTERNAL_H
@@ -56,7 +57,10 @@ struct tlb_entry {
 	uint8_t shift; /* of the leaf: a flush of any of its addresses drops it */
 };
 
-/* Paging-structure cache (SDM 4.10.3): where the lowest table of a 2 MiB region is, and the rights down to there. */
+/*
+ * Paging-structure cache (SDM 4.10.3): where the lowest table of a 2 MiB region is, and the rights
+ * down to there.
+ */
 struct psc_entry {
 	uint64_t asid; /* 0: empty */
 	uint64_t region; /* address >> 21 */
@@ -98,7 +102,7 @@ struct machine {
 	unsigned char *ram;
 	uint64_t ram_bytes, nr_frames;
 	uint8_t *frame;     /* FRAME_*, atomic */
-	uint32_t *tlb_refs; /* TLBs, caches and root registers that point to the frame; debug builds */
+	uint32_t *tlb_refs; /* what points to the frame: TLBs, caches, roots; debug builds */
 	struct machine_cpu *cpu;
 	unsigned nr_cpus, tlb_sets;
 	uint64_t physical_bits; /* address bits that a table entry may set (MAXPHYADDR) */
@@ -164,19 +168,24 @@ struct translation {
 	uint8_t table_rights;
 };
 
-/* For an access of want (RIGHT_WRITE, RIGHT_EXEC or 0 to read): sets A, and D for WRITE. from: a cached start, or NULL. */
-enum walk machine_walk(struct machine *m, const struct machine_cpu *cpu, uint64_t addr, unsigned want,
-		       const struct psc_entry *from, struct translation *t);
+/*
+ * For an access of want (RIGHT_WRITE, RIGHT_EXEC or 0 to read): sets A, and D for WRITE. from: a
+ * cached start, or NULL.
+ */
+enum walk machine_walk(struct machine *m, const struct machine_cpu *cpu, uint64_t addr,
+		       unsigned want, const struct psc_entry *from, struct translation *t);
 
 /* The same from the root without setting a bit or reporting anything. */
-enum walk machine_look(struct machine *m, const struct machine_cpu *cpu, uint64_t addr, struct translation *t);
+enum walk machine_look(struct machine *m, const struct machine_cpu *cpu, uint64_t addr,
+		       struct translation *t);
 
 bool machine_is_canonical(const struct machine_cpu *cpu, uint64_t addr);
 
 /* ---- The TLB (tlb.c); the CPU's lock is held ---------------------------------------------- */
 
 struct tlb_entry *machine_tlb_find(struct machine *m, struct machine_cpu *cpu, uint64_t addr);
-void machine_tlb_fill(struct machine *m, struct machine_cpu *cpu, uint64_t addr, const struct translation *t);
+void machine_tlb_fill(struct machine *m, struct machine_cpu *cpu, uint64_t addr,
+		      const struct translation *t);
 struct psc_entry *machine_psc_find(struct machine_cpu *cpu, uint64_t addr);
 
 /* All that the CPU knows about addr. */

@@ -31,7 +31,8 @@ void machine_die(const char *format, ...)
 /* Sparse: the host gives memory to what is written. */
 static void *map_sparse(uint64_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -86,8 +87,9 @@ int machine_create(const struct machine_config *config, struct machine **out)
 		.fmt = c->fmt ? c->fmt : &quire_pgfmt_x86_64,
 		.map = c->map ? c->map : pc,
 		.nr_ranges = c->map ? c->nr_ranges : QUIRE_ARRAY_SIZE(pc),
-		.zones = c->zones ? c->zones :
-				    1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_DMA32 | 1u << QUIRE_ZONE_NORMAL,
+		.zones = c->zones ? c->zones
+				  : 1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_DMA32 |
+					    1u << QUIRE_ZONE_NORMAL,
 	};
 	struct machine *m;
 	unsigned i;
@@ -157,7 +159,8 @@ unsigned machine_destroy(struct machine *m)
 	/* The host may give these addresses to somebody else. */
 	for (uint64_t pfn = 0; pfn < m->nr_frames; pfn++) {
 		if (m->frame[pfn] & FRAME_FREED)
-			__asan_unpoison_memory_region(m->ram + (pfn << MACHINE_PAGE_SHIFT), MACHINE_PAGE);
+			__asan_unpoison_memory_region(m->ram + (pfn << MACHINE_PAGE_SHIFT),
+						      MACHINE_PAGE);
 	}
 #endif
 	free_machine(m);
@@ -185,7 +188,10 @@ void machine_set_hooks(struct machine *m, const struct machine_hooks *hooks, voi
 
 #define MAX_BINDINGS 16
 
-/* Which CPU a thread is, of each machine. A serial, since a new machine may lie where an old one lay. */
+/*
+ * Which CPU a thread is, of each machine. A serial, since a new machine may lie where an old one
+ * lay.
+ */
 struct binding {
 	uint64_t serial;
 	struct machine_cpu *cpu;
@@ -248,8 +254,8 @@ void machine_cpu_unbind(struct machine *m)
 	struct machine_cpu *cpu = machine_this_cpu(m);
 
 	if (cpu->preempt_off || cpu->irqs_off)
-		machine_die("CPU %u ends with %u preempt_disable in force, interrupts %s", cpu->number,
-			    cpu->preempt_off, cpu->irqs_off ? "off" : "on");
+		machine_die("CPU %u ends with %u preempt_disable in force, interrupts %s",
+			    cpu->number, cpu->preempt_off, cpu->irqs_off ? "off" : "on");
 	machine_switch(m, NULL);
 	__atomic_fetch_sub(&m->nr_bound, 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&cpu->bound, 0, __ATOMIC_RELEASE);
@@ -274,7 +280,8 @@ static void *cpu_main(void *arg)
 	return NULL;
 }
 
-void machine_run_cpus(struct machine *m, unsigned n, void (*fn)(struct machine *m, unsigned cpu, void *arg), void *arg)
+void machine_run_cpus(struct machine *m, unsigned n,
+		      void (*fn)(struct machine *m, unsigned cpu, void *arg), void *arg)
 {
 	struct cpu_thread t[64];
 	unsigned i;
@@ -303,7 +310,10 @@ static unsigned levels_of(const struct quire_pgfmt *fmt)
 	machine_die("no MMU for the format %s", fmt->name);
 }
 
-/* No entry outlives its space's stay on the CPU, so a CPU that is not named in a flush has nothing to flush. */
+/*
+ * No entry outlives its space's stay on the CPU, so a CPU that is not named in a flush has nothing
+ * to flush.
+ */
 void machine_switch(struct machine *m, struct quire_pgtable *pt)
 {
 	struct machine_cpu *cpu = machine_this_cpu(m);
@@ -341,7 +351,8 @@ void machine_report(struct machine *m, const char *what, const char *where, uint
 		snprintf(m->report[m->nr_reports], REPORT_TEXT, "%s", what);
 	m->nr_reports++;
 	if (!m->quiet)
-		fprintf(stderr, "machine: %s (%s, %#llx)\n", what, where, (unsigned long long)value);
+		fprintf(stderr, "machine: %s (%s, %#llx)\n", what, where,
+			(unsigned long long)value);
 	unlock(&m->report_lock);
 }
 

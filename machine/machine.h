@@ -17,12 +17,12 @@
  *	quire_mmput(mm);
  *	failures += machine_destroy(m);        anything reported, anything left over
  *
- * CPUs are threads: a thread says which CPU it is and stays that one; a CPU is one thread at a time.
- * With one thread everything that happens is the same in every run.
+ * CPUs are threads: a thread says which CPU it is and stays that one; a CPU is one thread at a
+ * time. With one thread everything that happens is the same in every run.
  *
  * What aborts, with a sentence that says why: what the port's contract forbids and no host could
- * survive (sleeping or flushing with preemption off, unbalanced enables), and misuse of this header.
- * What is reported, so that the run goes on: everything that is wrong with memory.
+ * survive (sleeping or flushing with preemption off, unbalanced enables), and misuse of this
+ * header. What is reported, so that the run goes on: everything that is wrong with memory.
  */
 #ifndef MACHINE_H
 #define MACHINE_H
@@ -34,18 +34,21 @@ struct machine;
 /* ---- Building ---------------------------------------------------------------------------- */
 
 struct machine_config {
-	uint64_t ram_bytes;            /* 0: 64 MiB. Host memory is used only for what was written */
-	const struct quire_range *map; /* NULL: a PC's, usable but for the first page and 640 KiB to 1 MiB */
+	uint64_t ram_bytes;            /* 0: 64 MiB. The host gives memory to what is written */
+	const struct quire_range *map; /* NULL: a PC's: all but page 0 and 640 KiB to 1 MiB */
 	size_t nr_ranges;              /* of map; ranges lie below ram_bytes */
 	uint32_t zones;                /* 0: DMA, DMA32 and NORMAL; see quire_page_init() */
 	unsigned nr_cpus;              /* 0: 1; at most 64 */
 	const struct quire_pgfmt *fmt; /* NULL: quire_pgfmt_x86_64 */
-	unsigned tlb_entries;          /* a CPU; 0: 1024; rounded up to a power of two, at least 4 */
+	unsigned tlb_entries;          /* a CPU; 0: 1024; made a power of two, at least 4 */
 	uint64_t seed;                 /* of quire_port_random(); 0: which then always says 0 */
 	bool verbose;                  /* print what quire_port_log() is given */
 };
 
-/* Make it, bring Quire up on it, and be its CPU 0. config may be NULL. 0, or what quire_init() said; -ENOMEM. */
+/*
+ * Make it, bring Quire up on it, and be its CPU 0. config may be NULL. 0, or what quire_init()
+ * said; -ENOMEM.
+ */
 int machine_create(const struct machine_config *config, struct machine **m);
 
 /*
@@ -58,14 +61,21 @@ struct quire *machine_quire(struct machine *m);
 
 /* ---- CPUs -------------------------------------------------------------------------------- */
 
-/* The calling thread is CPU n of m from now on; nobody else is. A thread can be a CPU of 16 machines. */
+/*
+ * The calling thread is CPU n of m from now on; nobody else is. A thread can be a CPU of 16
+ * machines.
+ */
 void machine_cpu_bind(struct machine *m, unsigned n);
 
 /* The calling thread is no CPU of m any more; the CPU has no space loaded. */
 void machine_cpu_unbind(struct machine *m);
 
-/* Run fn(m, cpu, arg) on a thread for each CPU 0..n-1, and wait for all. The caller is CPU 0 before and after, not meanwhile. */
-void machine_run_cpus(struct machine *m, unsigned n, void (*fn)(struct machine *m, unsigned cpu, void *arg), void *arg);
+/*
+ * Run fn(m, cpu, arg) on a thread for each CPU 0..n-1, and wait for all. The caller is CPU 0 before
+ * and after, not meanwhile.
+ */
+void machine_run_cpus(struct machine *m, unsigned n,
+		      void (*fn)(struct machine *m, unsigned cpu, void *arg), void *arg);
 
 /* This CPU runs in that space from now on (NULL: in none): what loading CR3 does. */
 void machine_switch(struct machine *m, struct quire_pgtable *pt);
@@ -76,28 +86,31 @@ void machine_switch(struct machine *m, struct quire_pgtable *pt);
 #define MACHINE_SI_KERNEL 0x80
 
 /*
- * What user code does, on this CPU and in its space: load, store or fetch (execute) len bytes at addr,
- * at most 4,096, crossing at most one page boundary. All of it happens or nothing. Faults go to the handler, then
- * the access is tried again. 0; or the handler's error (-QUIRE_EFAULT), the signal in *sig, which may be
- * NULL. Whole words that are aligned are loaded and stored as such.
+ * What user code does, on this CPU and in its space: load, store or fetch (execute) len bytes at
+ * addr, at most 4,096, crossing at most one page boundary. All of it happens or nothing. Faults go
+ * to the handler, then the access is tried again. 0; or the handler's error (-QUIRE_EFAULT), the
+ * signal in *sig, which may be NULL. Whole words that are aligned are loaded and stored as such.
  */
-int machine_load(struct machine *m, quire_uaddr_t addr, void *buf, size_t len, struct quire_signal *sig);
-int machine_store(struct machine *m, quire_uaddr_t addr, const void *buf, size_t len, struct quire_signal *sig);
-int machine_fetch(struct machine *m, quire_uaddr_t addr, void *buf, size_t len, struct quire_signal *sig);
+int machine_load(struct machine *m, quire_uaddr_t addr, void *buf, size_t len,
+		 struct quire_signal *sig);
+int machine_store(struct machine *m, quire_uaddr_t addr, const void *buf, size_t len,
+		  struct quire_signal *sig);
+int machine_fetch(struct machine *m, quire_uaddr_t addr, void *buf, size_t len,
+		  struct quire_signal *sig);
 
 /*
- * Compare and exchange size (4 or 8) aligned bytes, LOCK CMPXCHG: a store even where they differ. *old is what was
- * there; *swapped whether it was the *old from before.
+ * Compare and exchange size (4 or 8) aligned bytes, LOCK CMPXCHG: a store even where they differ.
+ * *old is what was there; *swapped whether it was the *old from before.
  */
 int machine_cmpxchg(struct machine *m, quire_uaddr_t addr, size_t size, uint64_t *old, uint64_t new,
 		    bool *swapped, struct quire_signal *sig);
 
 /*
- * The fault handler: 0, try again; or an error and *sig. Runs on the CPU that faulted, interrupts on, and may
- * sleep. Default: quire_fault() on the struct quire_mm around the loaded tables.
+ * The fault handler: 0, try again; or an error and *sig. Runs on the CPU that faulted, interrupts
+ * on, and may sleep. Default: quire_fault() on the struct quire_mm around the loaded tables.
  */
-typedef int (*machine_fault_fn)(void *ctx, struct quire_pgtable *pt, quire_uaddr_t addr, uint32_t access,
-				struct quire_signal *sig);
+typedef int (*machine_fault_fn)(void *ctx, struct quire_pgtable *pt, quire_uaddr_t addr,
+				uint32_t access, struct quire_signal *sig);
 void machine_set_fault(struct machine *m, machine_fault_fn fn, void *ctx);
 
 /* ---- Looking on -------------------------------------------------------------------------- */
@@ -126,7 +139,7 @@ quire_broken_t machine_check(struct machine *m);
 struct machine_stats {
 	uint64_t accesses;   /* translations of a page for an access */
 	uint64_t hits;       /* of them served by the TLB */
-	uint64_t stale_hits; /* of them by an entry that gave more than the tables did; debug builds */
+	uint64_t stale_hits; /* of them by an entry that gives more than the tables; debug builds */
 	uint64_t walks;      /* by the MMU */
 	uint64_t faults;     /* handed to the handler */
 	uint64_t flushes;    /* quire_port_tlb_flush() */

@@ -45,24 +45,28 @@ static enum walk bad(struct machine *m, bool quiet, const char *what, uint64_t v
 static enum walk check_reserved(struct machine *m, bool quiet, uint64_t entry, unsigned level)
 {
 	if (entry & address_field((unsigned)m->physical_bits, 51))
-		return bad(m, quiet, "mmu: entry with address bits that the machine does not have", entry);
+		return bad(m, quiet, "mmu: entry with address bits that the machine does not have",
+			   entry);
 	if (level >= 4 && (entry & PS))
 		return bad(m, quiet, "mmu: reserved bit 7 is set in a PML4E or PML5E", entry);
 	if (level == 3 && (entry & PS) && (entry & address_field(13, 29)))
-		return bad(m, quiet, "mmu: reserved bits 29:13 are set in the entry of a 1 GiB page", entry);
+		return bad(m, quiet,
+			   "mmu: reserved bits 29:13 are set in the entry of a 1 GiB page", entry);
 	if (level == 2 && (entry & PS) && (entry & address_field(13, 20)))
-		return bad(m, quiet, "mmu: reserved bits 20:13 are set in the entry of a 2 MiB page", entry);
+		return bad(m, quiet,
+			   "mmu: reserved bits 20:13 are set in the entry of a 2 MiB page", entry);
 	return WALK_OK;
 }
 
-static enum walk read_table(struct machine *m, bool quiet, quire_pfn_t table, uint64_t addr, unsigned level,
-			    struct step *step)
+static enum walk read_table(struct machine *m, bool quiet, quire_pfn_t table, uint64_t addr,
+			    unsigned level, struct step *step)
 {
 	if (table >= m->nr_frames)
 		return bad(m, quiet, "mmu: table beyond the end of memory", table);
 	if (QUIRE_DEBUG && !(__atomic_load_n(&m->frame[table], __ATOMIC_RELAXED) & FRAME_ALLOCATED))
 		return bad(m, quiet, "mmu: a table lies in a frame that is free", table);
-	step->entry = (uint64_t *)(void *)(m->ram + (table << 12)) + ((addr >> (12 + 9 * (level - 1))) & 511);
+	step->entry = (uint64_t *)(void *)(m->ram + (table << 12)) +
+		      ((addr >> (12 + 9 * (level - 1))) & 511);
 	step->value = __atomic_load_n(step->entry, __ATOMIC_ACQUIRE);
 	return WALK_OK;
 }
@@ -72,8 +76,8 @@ static bool set_bits(struct step *step, uint64_t bits)
 {
 	if ((step->value & bits) == bits)
 		return true;
-	return __atomic_compare_exchange_n(step->entry, &step->value, step->value | bits, false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_SEQ_CST);
+	return __atomic_compare_exchange_n(step->entry, &step->value, step->value | bits, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 /* want < 0: only look. */
@@ -153,13 +157,14 @@ again:
 	return WALK_OK;
 }
 
-enum walk machine_walk(struct machine *m, const struct machine_cpu *cpu, uint64_t addr, unsigned want,
-		       const struct psc_entry *from, struct translation *t)
+enum walk machine_walk(struct machine *m, const struct machine_cpu *cpu, uint64_t addr,
+		       unsigned want, const struct psc_entry *from, struct translation *t)
 {
 	return walk(m, cpu, addr, (int)want, from, t);
 }
 
-enum walk machine_look(struct machine *m, const struct machine_cpu *cpu, uint64_t addr, struct translation *t)
+enum walk machine_look(struct machine *m, const struct machine_cpu *cpu, uint64_t addr,
+		       struct translation *t)
 {
 	return walk(m, cpu, addr, -1, NULL, t);
 }

@@ -24,8 +24,10 @@ void *quire_port_phys_to_virt(struct quire *q, quire_paddr_t pa)
 
 	if (QUIRE_DEBUG) {
 		if (pa >= m->ram_bytes)
-			machine_die("physical address %#llx lies beyond the memory", (unsigned long long)pa);
-		if (__atomic_load_n(&m->frame[pa >> MACHINE_PAGE_SHIFT], __ATOMIC_RELAXED) & FRAME_FREED)
+			machine_die("physical address %#llx lies beyond the memory",
+				    (unsigned long long)pa);
+		if (__atomic_load_n(&m->frame[pa >> MACHINE_PAGE_SHIFT], __ATOMIC_RELAXED) &
+		    FRAME_FREED)
 			machine_report(m, "machine: a freed frame is touched", "phys_to_virt", pa);
 	}
 	return m->ram + pa;
@@ -59,9 +61,10 @@ static bool is_zero(const unsigned char *p)
 }
 
 /*
- * The page allocator clears a frame before it says that the frame is out, so one that is not out and has never
- * been is as the host gave it: zero, and better not touched. Others are looked at first, since reading a
- * page that was never written costs the host nothing and writing it costs a page.
+ * The page allocator clears a frame before it says that the frame is out, so one that is not out
+ * and has never been is as the host gave it: zero, and better not touched. Others are looked at
+ * first, since reading a page that was never written costs the host nothing and writing it costs a
+ * page.
  */
 void quire_port_zero_frame(struct quire *q, quire_paddr_t pa)
 {
@@ -86,8 +89,8 @@ void quire_port_frames(struct quire *q, quire_pfn_t first, unsigned order, bool 
 	quire_pfn_t pfn, end = first + (1ull << order);
 
 	if (end > m->nr_frames)
-		machine_die("frames %#llx to %#llx lie beyond the memory", (unsigned long long)first,
-			    (unsigned long long)end);
+		machine_die("frames %#llx to %#llx lie beyond the memory",
+			    (unsigned long long)first, (unsigned long long)end);
 	if (m->hooks.frames)
 		m->hooks.frames(m->hooks_ctx, first, order, allocated);
 	for (pfn = first; pfn < end; pfn++) {
@@ -99,13 +102,15 @@ void quire_port_frames(struct quire *q, quire_pfn_t first, unsigned order, bool 
 		before = __atomic_exchange_n(&m->frame[pfn], now, __ATOMIC_RELAXED);
 		if (!!(before & FRAME_ALLOCATED) == allocated)
 			machine_report(m,
-				       allocated ? "machine: a frame is handed out that somebody has" :
-						   "machine: a frame comes back that nobody had",
+				       allocated
+					       ? "machine: a frame is handed out that somebody has"
+					       : "machine: a frame comes back that nobody had",
 				       "frames", pfn);
 		if (allocated)
 			continue;
 		if (QUIRE_DEBUG && __atomic_load_n(&m->tlb_refs[pfn], __ATOMIC_SEQ_CST))
-			machine_report(m, "machine: a frame is freed while a TLB still maps it", "frames", pfn);
+			machine_report(m, "machine: a frame is freed while a TLB still maps it",
+				       "frames", pfn);
 		poison(m, pfn, true);
 	}
 }
@@ -131,7 +136,8 @@ void quire_port_irq_restore(struct quire *q, unsigned long flags)
 	struct machine_cpu *cpu = machine_this_cpu(machine_of(q));
 
 	if (!cpu->irqs_off || flags > 1)
-		machine_die("irq_restore(%lu) with interrupts %s", flags, cpu->irqs_off ? "off" : "on");
+		machine_die("irq_restore(%lu) with interrupts %s", flags,
+			    cpu->irqs_off ? "off" : "on");
 	cpu->irqs_off = flags;
 }
 
@@ -172,10 +178,12 @@ void quire_port_wait(struct quire *q, const uint32_t *word, uint32_t value)
 	struct machine_cpu *cpu = machine_this_cpu(m);
 
 	if (cpu->preempt_off || cpu->irqs_off)
-		machine_die("wait with a spin lock held, inside a grace period or with interrupts off");
+		machine_die(
+			"wait with a spin lock held, inside a grace period or with interrupts off");
 	__atomic_fetch_add(&m->nr_waiting, 1, __ATOMIC_SEQ_CST);
 	if (futex(word, FUTEX_WAIT, value, &patience) && errno == ETIMEDOUT &&
-	    __atomic_load_n(&m->nr_waiting, __ATOMIC_SEQ_CST) >= __atomic_load_n(&m->nr_bound, __ATOMIC_SEQ_CST) &&
+	    __atomic_load_n(&m->nr_waiting, __ATOMIC_SEQ_CST) >=
+		    __atomic_load_n(&m->nr_bound, __ATOMIC_SEQ_CST) &&
 	    __atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
 		machine_die("deadlock: every CPU waits");
 	__atomic_fetch_sub(&m->nr_waiting, 1, __ATOMIC_SEQ_CST);

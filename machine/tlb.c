@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each CPU's TLB and paging-structure cache, and the flush that goes to all of them. Everything stays
- * where it is until a flush names it or another entry needs its place: no real TLB keeps more. In
- * debug builds each frame counts who points to it, so that freeing it too early is seen at that moment.
+ * Each CPU's TLB and paging-structure cache, and the flush that goes to all of them. Everything
+ * stays where it is until a flush names it or another entry needs its place: no real TLB keeps
+ * more. In debug builds each frame counts who points to it, so that freeing it too early is seen at
+ * that moment.
  */
 #include "internal.h"
 
@@ -61,7 +62,8 @@ struct psc_entry *machine_psc_find(struct machine_cpu *cpu, uint64_t addr)
 	return e->asid == cpu->asid && e->region == addr >> 21 ? e : NULL;
 }
 
-void machine_tlb_fill(struct machine *m, struct machine_cpu *cpu, uint64_t addr, const struct translation *t)
+void machine_tlb_fill(struct machine *m, struct machine_cpu *cpu, uint64_t addr,
+		      const struct translation *t)
 {
 	uint64_t vpn = addr >> MACHINE_PAGE_SHIFT;
 	struct tlb_entry *set = set_of(m, cpu, vpn), *e = NULL;
@@ -76,7 +78,13 @@ void machine_tlb_fill(struct machine *m, struct machine_cpu *cpu, uint64_t addr,
 		e = &set[cpu->next_way++ % TLB_WAYS];
 		drop(m, cpu, e);
 	}
-	*e = (struct tlb_entry){ .asid = cpu->asid, .vpn = vpn, .pfn = t->pfn, .rights = t->rights, .shift = t->shift };
+	*e = (struct tlb_entry){
+		.asid = cpu->asid,
+		.vpn = vpn,
+		.pfn = t->pfn,
+		.rights = t->rights,
+		.shift = t->shift,
+	};
 	cpu->nr_used++;
 	if (t->shift != MACHINE_PAGE_SHIFT)
 		cpu->nr_large++;
@@ -87,7 +95,10 @@ void machine_tlb_fill(struct machine *m, struct machine_cpu *cpu, uint64_t addr,
 	psc = psc_of(cpu, addr);
 	drop_psc(m, psc);
 	*psc = (struct psc_entry){
-		.asid = cpu->asid, .region = addr >> 21, .table = t->table, .rights = t->table_rights,
+		.asid = cpu->asid,
+		.region = addr >> 21,
+		.table = t->table,
+		.rights = t->table_rights,
 	};
 	machine_refer(m, psc->table, 1);
 }
@@ -122,10 +133,12 @@ static bool concerns(const struct quire_tlb_flush *flush, const struct tlb_entry
 
 	if (!e->asid || (!flush->kernel && e->asid != flush->asid))
 		return false;
-	return (flush->start == 0 && flush->end == UINT64_MAX) || (base < flush->end && last >= flush->start);
+	return (flush->start == 0 && flush->end == UINT64_MAX) ||
+	       (base < flush->end && last >= flush->start);
 }
 
-static void flush_cpu(struct machine *m, struct machine_cpu *cpu, const struct quire_tlb_flush *flush)
+static void flush_cpu(struct machine *m, struct machine_cpu *cpu,
+		      const struct quire_tlb_flush *flush)
 {
 	uint64_t pages = (flush->end - flush->start) >> MACHINE_PAGE_SHIFT, addr;
 	unsigned i;
@@ -147,8 +160,8 @@ static void flush_cpu(struct machine *m, struct machine_cpu *cpu, const struct q
 		}
 	}
 	/*
-	 * INVLPG would drop the cached tables of this space whatever the address (4.10.4.1). A machine that keeps
-	 * them unless told finds out who forgets to tell.
+	 * INVLPG would drop the cached tables of this space whatever the address (4.10.4.1). A
+	 * machine that keeps them unless told finds out who forgets to tell.
 	 */
 	for (i = 0; flush->tables && i < PSC_ENTRIES; i++) {
 		if (flush->kernel || cpu->psc[i].asid == flush->asid)
@@ -163,11 +176,12 @@ void quire_port_tlb_flush(struct quire *q, const struct quire_tlb_flush *flush)
 	unsigned i;
 
 	if (this->preempt_off || this->irqs_off)
-		machine_die("tlb_flush with a spin lock held, inside a grace period or with interrupts off");
+		machine_die("tlb_flush with a spin lock held, in a grace period or interrupts off");
 	if (!flush->kernel && (!flush->asid || !flush->cpus || flush->start >= flush->end ||
 			       ((flush->start & (MACHINE_PAGE - 1)) != 0)))
-		machine_die("tlb_flush: asid %llu from %#llx to %#llx", (unsigned long long)flush->asid,
-			    (unsigned long long)flush->start, (unsigned long long)flush->end);
+		machine_die("tlb_flush: asid %llu from %#llx to %#llx",
+			    (unsigned long long)flush->asid, (unsigned long long)flush->start,
+			    (unsigned long long)flush->end);
 	if (m->hooks.flush)
 		m->hooks.flush(m->hooks_ctx, flush);
 	for (i = 0; i < m->nr_cpus; i++) {

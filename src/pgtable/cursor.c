@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The cursor: the only way for other rooms to the entries of a space, and the gather that it
- * carries. It stands in one leaf table at a time, whose lock it holds; it never allocates, so nothing
- * here fails.
+ * carries. It stands in one leaf table at a time, whose lock it holds; it never allocates, so
+ * nothing here fails.
  *
  * What is taken out of the tables is freed in one order, by construction: out of the table, out of
  * every TLB, back to the allocator. Pages wait in c->pages and tables in c->tables from the first
@@ -10,7 +10,6 @@
  */
 #include "internal.h"
 
-#define RIGHTS (QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_EXEC | QUIRE_PTE_USER | QUIRE_PTE_GLOBAL)
 #define MARKS (QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY)
 
 /* ---- The gather -------------------------------------------------------------------------- */
@@ -24,8 +23,8 @@ static void reset_gather(struct quire_cursor *c)
 }
 
 /*
- * A space that no CPU has loaded needs no flush: whoever loads it later says so first, and then finds
- * the entries gone. The mask is copied, so that the port sees the CPUs of one moment.
+ * A space that no CPU has loaded needs no flush: whoever loads it later says so first, and then
+ * finds the entries gone. The mask is copied, so that the port sees the CPUs of one moment.
  */
 static void flush_tlbs(struct quire_cursor *c)
 {
@@ -77,7 +76,10 @@ void quire_cursor_put_page(struct quire_cursor *c, struct quire_page *page)
 	if (c->nr_pages < QUIRE_GATHER_PAGES)
 		return;
 	if (c->leaf) {
-		/* One entry more than there are keeps the table from being trimmed while it is unlocked. */
+		/*
+		 * One entry more than there are keeps the table from being trimmed while it is
+		 * unlocked.
+		 */
 		table_count(c->leaf, 1);
 		quire_spin_unlock(q, table_lock(c->leaf));
 	}
@@ -122,7 +124,8 @@ static void leave_leaf(struct quire_cursor *c)
 }
 
 /* leaf covers addr and is locked. */
-static void enter_leaf(struct quire_cursor *c, struct quire_page *leaf, void *entries, quire_uaddr_t addr)
+static void enter_leaf(struct quire_cursor *c, struct quire_page *leaf, void *entries,
+		       quire_uaddr_t addr)
 {
 	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
 	quire_uaddr_t base = table_base(fmt, 0, addr);
@@ -238,12 +241,16 @@ void quire_cursor_set(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pt
 		table_count(c->leaf, 1);
 		return;
 	}
-	quire_assert(c->pt->q, !pte_present(fmt, old) || (pte_present(fmt, pte) && pte_pfn(fmt, old) == pte_pfn(fmt, pte)));
+	quire_assert(c->pt->q, !pte_present(fmt, old) || (pte_present(fmt, pte) &&
+							  pte_pfn(fmt, old) == pte_pfn(fmt, pte)));
 	/* The hardware may be marking the old entry at this moment. */
 	do {
-		new = pte_present(fmt, old) ? quire_pte_add(fmt, pte, quire_pte_bits(fmt, old) & MARKS) : pte;
+		new = pte_present(fmt, old)
+			      ? quire_pte_add(fmt, pte, quire_pte_bits(fmt, old) & MARKS)
+			      : pte;
 	} while (!entry_cmpxchg(fmt, c->entries, i, &old, new));
-	quire_assert(c->pt->q, (quire_pte_bits(fmt, old) & RIGHTS & ~quire_pte_bits(fmt, new)) == 0);
+	quire_assert(c->pt->q,
+		     (quire_pte_bits(fmt, old) & RIGHTS & ~quire_pte_bits(fmt, new)) == 0);
 	if (pte_present(fmt, old))
 		quire_port_tlb_flush_local(c->pt->q, c->pt->asid, addr);
 }

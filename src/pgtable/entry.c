@@ -39,7 +39,6 @@ static quire_pte_t set_presence(const struct quire_pgfmt *fmt, quire_pte_t pte, 
 }
 
 #define ALL_BITS ((1u << QUIRE_PTE_NR_BITS) - 1)
-#define RIGHTS (QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_EXEC | QUIRE_PTE_USER | QUIRE_PTE_GLOBAL)
 
 quire_pte_t quire_pte_make(const struct quire_pgfmt *format, quire_pfn_t pfn, quire_ptebits_t bits)
 {
@@ -85,7 +84,8 @@ quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *format, quire_pte_t pte
 	return pte_present(fmt, pte) ? bits : bits & ~QUIRE_PTE_READ;
 }
 
-quire_pte_t quire_pte_modify(const struct quire_pgfmt *format, quire_pte_t pte, quire_ptebits_t rights)
+quire_pte_t quire_pte_modify(const struct quire_pgfmt *format, quire_pte_t pte,
+			     quire_ptebits_t rights)
 {
 	const struct quire_pgfmt *fmt = FMT(format);
 
@@ -102,7 +102,8 @@ quire_pte_t quire_pte_add(const struct quire_pgfmt *format, quire_pte_t pte, qui
 	return bits & QUIRE_PTE_READ ? set_presence(fmt, pte, true) : pte;
 }
 
-quire_pte_t quire_pte_remove(const struct quire_pgfmt *format, quire_pte_t pte, quire_ptebits_t bits)
+quire_pte_t quire_pte_remove(const struct quire_pgfmt *format, quire_pte_t pte,
+			     quire_ptebits_t bits)
 {
 	const struct quire_pgfmt *fmt = FMT(format);
 
@@ -110,7 +111,8 @@ quire_pte_t quire_pte_remove(const struct quire_pgfmt *format, quire_pte_t pte, 
 	return bits & QUIRE_PTE_READ ? set_presence(fmt, pte, false) : pte;
 }
 
-quire_pte_t quire_pte_soft(const struct quire_pgfmt *format, enum quire_pte_kind kind, uint64_t payload)
+quire_pte_t quire_pte_soft(const struct quire_pgfmt *format, enum quire_pte_kind kind,
+			   uint64_t payload)
 {
 	const struct quire_pgfmt *fmt = FMT(format);
 

@@ -24,6 +24,10 @@
 #define FMT(fmt) (fmt)
 #endif
 
+#define RIGHTS                                                                     \
+	(QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_EXEC | QUIRE_PTE_USER | \
+	 QUIRE_PTE_GLOBAL)
+
 /* ---- Levels ------------------------------------------------------------------------------ */
 
 static inline unsigned root_level(const struct quire_pgfmt *fmt)
@@ -73,7 +77,8 @@ static inline quire_pte_t entry_load(const struct quire_pgfmt *fmt, const void *
 	return quire_load_acquire((const uint32_t *)entries + i);
 }
 
-static inline void entry_store(const struct quire_pgfmt *fmt, void *entries, unsigned i, quire_pte_t pte)
+static inline void entry_store(const struct quire_pgfmt *fmt, void *entries, unsigned i,
+			       quire_pte_t pte)
 {
 	if (fmt->entry_bytes == 8)
 		quire_store_release((uint64_t *)entries + i, pte);
@@ -90,8 +95,8 @@ static inline quire_pte_t entry_exchange(const struct quire_pgfmt *fmt, void *en
 }
 
 /* On failure *old is what stands there now. */
-static inline bool entry_cmpxchg(const struct quire_pgfmt *fmt, void *entries, unsigned i, quire_pte_t *old,
-				 quire_pte_t pte)
+static inline bool entry_cmpxchg(const struct quire_pgfmt *fmt, void *entries, unsigned i,
+				 quire_pte_t *old, quire_pte_t pte)
 {
 	uint32_t old32 = (uint32_t)*old;
 	bool done;
@@ -104,7 +109,8 @@ static inline bool entry_cmpxchg(const struct quire_pgfmt *fmt, void *entries, u
 }
 
 /* First i <= k <= last whose entry is not zero; last + 1 if none. */
-static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *entries, unsigned i, unsigned last)
+static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *entries, unsigned i,
+				  unsigned last)
 {
 	if (fmt->entry_bytes == 8) {
 		const uint64_t *e = entries;
@@ -157,7 +163,8 @@ static inline struct quire_spinlock *table_lock(struct quire_page *table)
 	return (struct quire_spinlock *)(void *)&table->aux;
 }
 
-_Static_assert(sizeof(struct quire_spinlock) == sizeof(((struct quire_page *)0)->aux), "a table's lock is its aux");
+_Static_assert(sizeof(struct quire_spinlock) == sizeof(((struct quire_page *)0)->aux),
+	       "a table's lock is its aux");
 
 /* maps is written under the table's lock alone, and read anywhere. */
 static inline void table_count(struct quire_page *table, int by)
@@ -187,8 +194,8 @@ struct quire_page *quire_walk_leaf(struct quire_pgtable *pt, quire_uaddr_t addr,
  * The leaf table that covers the lowest address of [*addr, end) that any does; *addr goes up to the
  * first address of the range that it covers. NULL: none. Under a grace period.
  */
-struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t *addr, quire_uaddr_t end,
-					void **entries);
+struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t *addr,
+					quire_uaddr_t end, void **entries);
 
 /*
  * Unlink the lowest table around addr if it is empty, then the one above if that has emptied it,

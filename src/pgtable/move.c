@@ -60,8 +60,8 @@ static void unlock_both(struct quire *q, struct end *a, struct end *b)
 }
 
 /* Lock the leaf tables of both addresses, the lower first; false if either has none. */
-static bool lock_both(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to, struct end *src,
-		      struct end *dst)
+static bool lock_both(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to,
+		      struct end *src, struct end *dst)
 {
 	struct end *low = from < to ? src : dst, *high = from < to ? dst : src;
 	struct quire *q = pt->q;
@@ -86,8 +86,8 @@ static bool lock_both(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_
 }
 
 /* nr entries, all within one table on either side, both locked. False if one was present. */
-static bool carry_entries(struct quire_pgtable *pt, struct end *src, unsigned from, struct end *dst, unsigned to,
-			  unsigned nr)
+static bool carry_entries(struct quire_pgtable *pt, struct end *src, unsigned from, struct end *dst,
+			  unsigned to, unsigned nr)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	bool all = true;
@@ -111,6 +111,22 @@ static bool carry_entries(struct quire_pgtable *pt, struct end *src, unsigned fr
 		table_count(src->leaf, -1);
 	}
 	return all;
+}
+
+/* Nothing in use in [addr, addr + bytes), which is within one leaf table. */
+static bool is_empty(struct quire_pgtable *pt, quire_uaddr_t addr, uint64_t bytes)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	unsigned first = entry_index(fmt, 0, addr);
+	unsigned last = first + (unsigned)(bytes >> fmt->shift[0]) - 1;
+	void *entries;
+	bool empty;
+
+	quire_grace_enter(pt->q);
+	empty = !quire_walk_leaf(pt, addr, &entries) ||
+		entry_scan(fmt, entries, first, last) > last;
+	quire_grace_leave(pt->q);
+	return empty;
 }
 
 /* False if an entry was found present, and left. */
@@ -147,15 +163,12 @@ static bool carry(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to
 			bytes = end - addr;
 
 		if (lock_both(pt, addr, dest, &src, &dst)) {
-			all &= carry_entries(pt, &src, entry_index(fmt, 0, addr), &dst, entry_index(fmt, 0, dest),
+			all &= carry_entries(pt, &src, entry_index(fmt, 0, addr), &dst,
+					     entry_index(fmt, 0, dest),
 					     (unsigned)(bytes >> fmt->shift[0]));
 			unlock_both(pt->q, &src, &dst);
-		} else if (src.leaf) {
-			unsigned first = entry_index(fmt, 0, addr);
-			unsigned last = first + (unsigned)(bytes >> fmt->shift[0]) - 1;
-
-			if (entry_scan(fmt, src.entries, first, last) <= last)
-				quire_report(pt->q, "pgtable: no table at the destination of a move", dest);
+		} else if (!is_empty(pt, addr, bytes)) {
+			quire_report(pt->q, "pgtable: no table where entries should go", dest);
 		}
 		addr += bytes;
 	}

@@ -4,8 +4,8 @@
  * cursor, and by the owner of a space at its beginning and end. Never changes a leaf entry.
  *
  * The life of a table: allocated -> linked under its parent's lock -> used -> empty -> unlinked
- * under its parent's lock and its own, stale from then on -> flushed out of every CPU -> freed after
- * a grace period. A walker without a lock may stand in a stale table; what it finds there is
+ * under its parent's lock and its own, stale from then on -> flushed out of every CPU -> freed
+ * after a grace period. A walker without a lock may stand in a stale table; what it finds there is
  * empty, and when it takes the table's lock it sees the mark and starts again from the root.
  */
 #include "internal.h"
@@ -18,7 +18,8 @@ static struct quire_page *table_alloc(struct quire *q)
 }
 
 /* From a page of zeroes to an empty table that covers base and up. Nobody sees it yet. */
-static void table_prepare(struct quire_pgtable *pt, struct quire_page *table, unsigned level, uint64_t base)
+static void table_prepare(struct quire_pgtable *pt, struct quire_page *table, unsigned level,
+			  uint64_t base)
 {
 	quire_page_set_kind(table, QUIRE_PAGE_TABLE);
 	table->owner = pt;
@@ -75,7 +76,7 @@ struct tour {
 	struct quire_page *table[QUIRE_MAX_LEVELS]; /* from the root to where the tour stands */
 	unsigned next[QUIRE_MAX_LEVELS];            /* entry of each to go on with */
 	unsigned level;                             /* where it stands; above the root: done */
-	bool strange;                               /* saw an upper entry that is neither empty nor a table */
+	bool strange; /* saw an upper entry that is neither empty nor a table */
 };
 
 static void tour_begin(struct tour *t, struct quire_pgtable *pt)
@@ -90,7 +91,8 @@ static void tour_begin(struct tour *t, struct quire_pgtable *pt)
 /* The kernel's part of the root belongs to somebody else. */
 static unsigned last_user_entry(const struct quire_pgfmt *fmt, unsigned level)
 {
-	return level == root_level(fmt) ? entry_index(fmt, level, fmt->user_end - 1) : nr_entries(fmt, level) - 1;
+	return level == root_level(fmt) ? entry_index(fmt, level, fmt->user_end - 1)
+					: nr_entries(fmt, level) - 1;
 }
 
 static struct quire_page *tour_next(struct tour *t, unsigned *level)
@@ -139,7 +141,7 @@ void quire_pgtable_destroy(struct quire_pgtable *pt)
 
 void quire_pgtable_load(struct quire_pgtable *pt, unsigned cpu)
 {
-	/* A full barrier: a flush that does not see the bit has cleared its entries before we walk. */
+	/* A full barrier: a flush that does not see the bit has cleared its entries by now. */
 	(void)quire_fetch_or(&pt->cpus[cpu / 64], UINT64_C(1) << cpu % 64);
 }
 
@@ -177,7 +179,8 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt)
 		void *entries = table_entries(pt->q, quire_page_to_pfn(pt->q, table));
 		unsigned i, used = 0, last = last_user_entry(fmt, level);
 
-		for (i = entry_scan(fmt, entries, 0, last); i <= last; i = entry_scan(fmt, entries, i + 1, last))
+		for (i = entry_scan(fmt, entries, 0, last); i <= last;
+		     i = entry_scan(fmt, entries, i + 1, last))
 			used++;
 		if (used != quire_load(&table->maps))
 			return "pgtable: maps == number of entries that are not zero";
@@ -221,12 +224,12 @@ struct quire_page *quire_walk_leaf(struct quire_pgtable *pt, quire_uaddr_t addr,
 }
 
 /*
- * Goes down through the first entry in use at each level. Where a table has none left in the range, *addr
- * goes behind the table and the descent starts again: at most once for each table that is empty or
- * used only before *addr.
+ * Goes down through the first entry in use at each level. Where a table has none left in the range,
+ * *addr goes behind the table and the descent starts again: at most once for each table that is
+ * empty or used only before *addr.
  */
-struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t *addr, quire_uaddr_t end,
-					void **entries)
+struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t *addr,
+					quire_uaddr_t end, void **entries)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	const quire_pfn_t root = quire_page_to_pfn(pt->q, pt->root);
@@ -238,14 +241,14 @@ struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t 
 		for (level = root_level(fmt); level > 0; level--) {
 			void *table = table_entries(pt->q, pfn);
 			uint64_t base = table_base(fmt, level, *addr);
-			uint64_t stop = base + (UINT64_C(1) << table_shift(fmt, level)); /* 0: the very end */
-			uint64_t last_addr = stop - 1 < end - 1 ? stop - 1 : end - 1;
+			uint64_t last = base + ((UINT64_C(1) << table_shift(fmt, level)) - 1);
+			uint64_t last_addr = last < end - 1 ? last : end - 1;
 			unsigned first = entry_index(fmt, level, *addr);
-			unsigned last = entry_index(fmt, level, last_addr);
-			unsigned i = entry_scan(fmt, table, first, last);
+			unsigned last_index = entry_index(fmt, level, last_addr);
+			unsigned i = entry_scan(fmt, table, first, last_index);
 			quire_pte_t pte;
 
-			if (i > last) {
+			if (i > last_index) {
 				*addr = last_addr + 1;
 				break;
 			}
@@ -303,7 +306,7 @@ static uint64_t count_missing(struct quire_pgtable *pt, quire_uaddr_t start, qui
 		}
 		quire_grace_leave(pt->q);
 
-		/* level tables are lacking around addr, as far as the table that stands there reaches */
+		/* level tables are lacking around addr, as far as one there would reach */
 		stop = table_base(fmt, level ? level - 1 : 0, addr);
 		stop += UINT64_C(1) << table_shift(fmt, level ? level - 1 : 0);
 		if (stop > end)
@@ -352,7 +355,8 @@ again:
 				}
 				child = quire_list_first(reserve, struct quire_page, lru);
 				quire_list_del(&child->lru);
-				table_prepare(pt, child, level - 1, table_base(fmt, level - 1, addr));
+				table_prepare(pt, child, level - 1,
+					      table_base(fmt, level - 1, addr));
 				pte = pte_table(fmt, quire_page_to_pfn(q, child));
 				entry_store(fmt, entries, i, pte);
 				table_count(table, 1);
@@ -426,7 +430,8 @@ int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_u
 	return err;
 }
 
-int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to, uint64_t len)
+int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to,
+			       uint64_t len)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	const quire_uaddr_t end = from + len;
@@ -513,7 +518,10 @@ again:
 _Static_assert(sizeof(struct quire_deferred) <= sizeof(struct quire_list),
 	       "an unlinked table waits for its grace period in its lru");
 
-/* The list links are done with by then, and the table's own bytes must stay empty for those who still stand in it. */
+/*
+ * The list links are done with by then, and the table's own bytes must stay empty for those who
+ * still stand in it.
+ */
 static struct quire_deferred *table_deferred(struct quire_page *table)
 {
 	return (struct quire_deferred *)(void *)&table->lru;
@@ -521,7 +529,9 @@ static struct quire_deferred *table_deferred(struct quire_page *table)
 
 static void free_after_grace(struct quire *q, struct quire_deferred *d)
 {
-	table_give_back(q, quire_list_entry((struct quire_list *)(void *)d, struct quire_page, lru));
+	struct quire_list *lru = (struct quire_list *)(void *)d;
+
+	table_give_back(q, quire_list_entry(lru, struct quire_page, lru));
 }
 
 void quire_tables_free(struct quire *q, struct quire_list *tables)

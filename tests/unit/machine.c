@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The simulated machine: its MMU against hand-written tables, its TLB that is stale until flushed, and
- * its checks, each shown to fail on a sequence that is wrong on purpose. Page tables come from the
- * cursor where that is the subject, and are changed by hand where the hardware is.
+ * The simulated machine: its MMU against hand-written tables, its TLB that is stale until flushed,
+ * and its checks, each shown to fail on a sequence that is wrong on purpose. Page tables come from
+ * the cursor where that is the subject, and are changed by hand where the hardware is.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -22,8 +22,8 @@
 #if !defined(__has_feature)
 #define __has_feature(x) 0
 #endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer) || defined(__SANITIZE_THREAD__) || \
-	__has_feature(thread_sanitizer)
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer) ||                           \
+	defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
 #define SANITIZED 1 /* shadow memory, and poison where a frame is free */
 #else
 #define SANITIZED 0
@@ -85,11 +85,13 @@ static void unmap_range(struct fixture *f, quire_uaddr_t start, quire_uaddr_t en
 
 	quire_cursor_open(&c, &f->pt, start, end, QUIRE_CURSOR_TRIM);
 	while (quire_cursor_next_leaf(&c)) {
-		for (a = c.leaf_start; (a = quire_cursor_next_used(&c, a)) < c.leaf_end; a += PAGE) {
+		for (a = c.leaf_start; (a = quire_cursor_next_used(&c, a)) < c.leaf_end;
+		     a += PAGE) {
 			quire_pte_t pte = quire_cursor_clear(&c, a);
 
 			if (quire_pte_kind(f->pt.fmt, pte) == QUIRE_PTE_PAGE)
-				quire_cursor_put_page(&c, quire_pfn_to_page(f->q, quire_pte_pfn(f->pt.fmt, pte)));
+				quire_cursor_put_page(
+					&c, quire_pfn_to_page(f->q, quire_pte_pfn(f->pt.fmt, pte)));
 		}
 	}
 	quire_cursor_close(&c);
@@ -118,7 +120,9 @@ static int on_fault(void *ctx, struct quire_pgtable *pt, quire_uaddr_t addr, uin
 		map_page(f, addr, f->serve);
 		return 0;
 	}
-	*sig = (struct quire_signal){ .signo = QUIRE_SIGSEGV, .code = QUIRE_SEGV_ACCERR, .addr = addr };
+	*sig = (struct quire_signal){
+		.signo = QUIRE_SIGSEGV, .code = QUIRE_SEGV_ACCERR, .addr = addr,
+	};
 	return -QUIRE_EFAULT;
 }
 
@@ -130,7 +134,9 @@ static struct fixture *begin(const struct machine_config *config)
 	memset(f, 0, sizeof(*f));
 	assert_int_equal(machine_create(config, &f->m), 0);
 	f->q = machine_quire(f->m);
-	assert_int_equal(quire_pgtable_init(f->q, &f->pt, config->fmt ? config->fmt : &quire_pgfmt_x86_64), 0);
+	assert_int_equal(
+		quire_pgtable_init(f->q, &f->pt, config->fmt ? config->fmt : &quire_pgfmt_x86_64),
+		0);
 	machine_set_fault(f->m, on_fault, f);
 	machine_switch(f->m, &f->pt);
 	return f;
@@ -193,8 +199,13 @@ static uint64_t *entry_at(struct fixture *f, quire_uaddr_t addr, unsigned shift)
 static void flush(struct fixture *f, quire_uaddr_t start, quire_uaddr_t stop, bool tables)
 {
 	const struct quire_tlb_flush fl = {
-		.root = quire_pgtable_root(&f->pt) / PAGE, .asid = f->pt.asid, .start = start, .end = stop,
-		.stride = 12, .tables = tables, .cpus = f->pt.cpus,
+		.root = quire_pgtable_root(&f->pt) / PAGE,
+		.asid = f->pt.asid,
+		.start = start,
+		.end = stop,
+		.stride = 12,
+		.tables = tables,
+		.cpus = f->pt.cpus,
 	};
 
 	quire_port_tlb_flush(f->q, &fl);
@@ -332,17 +343,20 @@ static void test_rights_are_those_of_the_entry(void **state)
 
 		map_page(f, addr, cases[i].bits);
 		memset(&sig, 0, sizeof(sig));
-		assert_int_equal(machine_load(f->m, addr + 5, &byte, 1, &sig), cases[i].load ? 0 : -QUIRE_EFAULT);
+		assert_int_equal(machine_load(f->m, addr + 5, &byte, 1, &sig),
+				 cases[i].load ? 0 : -QUIRE_EFAULT);
 		if (!cases[i].load) {
 			assert_int_equal(f->fault_access, QUIRE_ACCESS_READ);
 			assert_int_equal(sig.signo, 11);
 			assert_int_equal(sig.code, 2);
 			assert_int_equal(sig.addr, addr + 5);
 		}
-		assert_int_equal(machine_store(f->m, addr, &byte, 1, &sig), cases[i].store ? 0 : -QUIRE_EFAULT);
+		assert_int_equal(machine_store(f->m, addr, &byte, 1, &sig),
+				 cases[i].store ? 0 : -QUIRE_EFAULT);
 		if (!cases[i].store)
 			assert_int_equal(f->fault_access, QUIRE_ACCESS_WRITE);
-		assert_int_equal(machine_fetch(f->m, addr, &byte, 1, &sig), cases[i].fetch ? 0 : -QUIRE_EFAULT);
+		assert_int_equal(machine_fetch(f->m, addr, &byte, 1, &sig),
+				 cases[i].fetch ? 0 : -QUIRE_EFAULT);
 		if (!cases[i].fetch)
 			assert_int_equal(f->fault_access, QUIRE_ACCESS_EXEC);
 	}
@@ -351,7 +365,8 @@ static void test_rights_are_those_of_the_entry(void **state)
 static void test_an_address_that_is_not_canonical_is_a_general_protection(void **state)
 {
 	struct fixture *f = *state;
-	const quire_uaddr_t addrs[] = { 0x0000800000000000ull, 0xffff7fffffffffffull, 0x0123000000000000ull };
+	const quire_uaddr_t addrs[] = { 0x0000800000000000ull, 0xffff7fffffffffffull,
+					0x0123000000000000ull };
 	struct quire_signal sig;
 	unsigned char byte;
 	size_t i;
@@ -435,7 +450,8 @@ static void test_dirty_that_is_cleared_without_a_flush_is_lost(void **state)
 	store_ok(f, BASE);
 	*leaf &= ~DIRTY;
 	store_ok(f, BASE);
-	assert_int_equal(*leaf & DIRTY, 0); /* as on the real thing: the TLB thinks that it is set */
+	assert_int_equal(*leaf & DIRTY,
+			 0); /* as on the real thing: the TLB thinks that it is set */
 	flush(f, BASE, BASE + PAGE, false);
 	store_ok(f, BASE);
 	assert_int_equal(*leaf & DIRTY, DIRTY);
@@ -601,7 +617,8 @@ static void test_stale_rights_are_used_until_they_are_flushed(void **state)
 	store_ok(f, BASE);
 	*leaf &= ~RW;
 	store_ok(f, BASE);
-	assert_string_equal(machine_check(f->m), "machine: a TLB entry's rights are at most those of the tables");
+	assert_string_equal(machine_check(f->m),
+			    "machine: a TLB entry's rights are at most those of the tables");
 	flush(f, BASE, BASE + PAGE, false);
 	assert_int_equal(machine_store(f->m, BASE, "x", 1, NULL), -QUIRE_EFAULT);
 
@@ -912,7 +929,8 @@ static void test_zeroed_frames_that_nobody_writes_cost_nothing(void **state)
 	(void)state;
 	quire_list_init(&pages);
 	before = resident_bytes();
-	while (n < 200 * 1024 && (page = quire_page_alloc(f->q, QUIRE_GFP_USER | QUIRE_GFP_ZERO, 0))) {
+	while (n < 200 * 1024 &&
+	       (page = quire_page_alloc(f->q, QUIRE_GFP_USER | QUIRE_GFP_ZERO, 0))) {
 		quire_list_add(&pages, &page->lru);
 		n++;
 	}
@@ -960,7 +978,8 @@ static void test_the_memory_map_is_the_hosts_to_choose(void **state)
 	(void)state;
 	assert_null(quire_pfn_to_page(f->q, 15 * M / PAGE));
 	assert_non_null(quire_pfn_to_page(f->q, 16 * M / PAGE));
-	assert_int_equal(quire_page_kind(quire_pfn_to_page(f->q, 20 * M / PAGE)), QUIRE_PAGE_RESERVED);
+	assert_int_equal(quire_page_kind(quire_pfn_to_page(f->q, 20 * M / PAGE)),
+			 QUIRE_PAGE_RESERVED);
 	end(f);
 }
 
@@ -1045,8 +1064,8 @@ static void test_a_flush_reaches_the_other_cpus(void **state)
 }
 
 /*
- * CPUs 1 to 3 use one page whenever it is there, CPU 0 takes it away and puts another in its place, until
- * everybody has met it often enough.
+ * CPUs 1 to 3 use one page whenever it is there, CPU 0 takes it away and puts another in its place,
+ * until everybody has met it often enough.
  */
 #define ROUNDS 2000
 #define ENOUGH 50
@@ -1063,7 +1082,9 @@ static int fault_in_storm(void *ctx, struct quire_pgtable *pt, quire_uaddr_t add
 	(void)ctx;
 	(void)pt;
 	(void)access;
-	*sig = (struct quire_signal){ .signo = QUIRE_SIGSEGV, .code = QUIRE_SEGV_MAPERR, .addr = addr };
+	*sig = (struct quire_signal){
+		.signo = QUIRE_SIGSEGV, .code = QUIRE_SEGV_MAPERR, .addr = addr,
+	};
 	return -QUIRE_EFAULT;
 }
 
@@ -1157,7 +1178,8 @@ static bool aborts(struct fixture *f, void (*fn)(struct fixture *f), const char 
 		_exit(0);
 	}
 	close(fd[1]);
-	while (len < sizeof(words) - 1 && (n = read(fd[0], words + len, sizeof(words) - 1 - len)) > 0)
+	while (len < sizeof(words) - 1 &&
+	       (n = read(fd[0], words + len, sizeof(words) - 1 - len)) > 0)
 		len += (size_t)n;
 	words[len] = '\0';
 	close(fd[0]);
@@ -1269,7 +1291,8 @@ int main(void)
 		TEST(test_every_level_must_allow_it),
 		TEST(test_reserved_bits_are_reported),
 		TEST(test_large_leaves),
-		cmocka_unit_test_setup_teardown(test_five_levels_reach_beyond_four, setup_5level, teardown),
+		cmocka_unit_test_setup_teardown(test_five_levels_reach_beyond_four, setup_5level,
+						teardown),
 		TEST(test_a_stale_entry_is_used_until_it_is_flushed),
 		TEST(test_stale_rights_are_used_until_they_are_flushed),
 		TEST(test_rights_that_were_added_may_cost_a_fault_elsewhere),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page tables: the entries bit for bit against the SDM (the constants here are written from its
- * tables 4-15 to 4-20, not from the format's data), the cursor, the gather, trimming, moving, want of
- * memory, and all of it at once on several CPUs. Each test runs on both formats.
+ * tables 4-15 to 4-20, not from the format's data), the cursor, the gather, trimming, moving, want
+ * of memory, and all of it at once on several CPUs. Each test runs on both formats.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +46,8 @@ struct fixture {
 	uint64_t frames; /* handed out before the space was made */
 };
 
-static const struct quire_pgfmt *const formats[] = { &quire_pgfmt_x86_64, &quire_pgfmt_x86_64_5level };
+static const struct quire_pgfmt *const formats[] = { &quire_pgfmt_x86_64,
+						     &quire_pgfmt_x86_64_5level };
 
 static int setup(void **state, const struct quire_pgfmt *fmt)
 {
@@ -153,7 +154,8 @@ static void test_address_field_is_51_to_12(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(quire_pte_make(f->fmt, 0xffffffffffull, QUIRE_PTE_READ) & ADDRESS, ADDRESS);
+	assert_int_equal(quire_pte_make(f->fmt, 0xffffffffffull, QUIRE_PTE_READ) & ADDRESS,
+			 ADDRESS);
 	assert_int_equal(quire_pte_pfn(f->fmt, ~ADDRESS), 0);
 	assert_int_equal(quire_pte_pfn(f->fmt, ~0ull), 0xffffffffffull);
 }
@@ -181,7 +183,10 @@ static void test_a_page_without_read_is_not_present(void **state)
 	assert_int_equal(quire_pte_pfn(f->fmt, pte), 0x777);
 	assert_int_equal(quire_pte_bits(f->fmt, pte), QUIRE_PTE_DIRTY | QUIRE_PTE_SPECIAL);
 	/* no right but READ makes it present */
-	assert_int_equal(quire_pte_make(f->fmt, 0x777, QUIRE_PTE_WRITE | QUIRE_PTE_EXEC | QUIRE_PTE_USER) & P, 0);
+	assert_int_equal(
+		quire_pte_make(f->fmt, 0x777, QUIRE_PTE_WRITE | QUIRE_PTE_EXEC | QUIRE_PTE_USER) &
+			P,
+		0);
 }
 
 static void test_modify_changes_rights_and_keeps_marks(void **state)
@@ -218,7 +223,8 @@ static void test_add_and_remove_undo_each_other(void **state)
 		assert_int_not_equal(other, pte);
 		assert_int_equal(quire_pte_has(f->fmt, other, bit), !had);
 		assert_int_equal(quire_pte_pfn(f->fmt, other), 0x99);
-		other = had ? quire_pte_add(f->fmt, other, bit) : quire_pte_remove(f->fmt, other, bit);
+		other = had ? quire_pte_add(f->fmt, other, bit)
+			    : quire_pte_remove(f->fmt, other, bit);
 		assert_int_equal(other, pte);
 	}
 	assert_int_equal(quire_pte_remove(f->fmt, pte, QUIRE_PTE_READ) & P, 0);
@@ -248,7 +254,8 @@ static void test_user_space_ends_a_page_below_the_hole(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(f->fmt->user_end, f->fmt->levels == 4 ? 0x00007ffffffff000ull : 0x00fffffffffff000ull);
+	assert_int_equal(f->fmt->user_end,
+			 f->fmt->levels == 4 ? 0x00007ffffffff000ull : 0x00fffffffffff000ull);
 	assert_int_equal(f->fmt->va_bits, f->fmt->levels == 4 ? 48 : 57);
 }
 
@@ -318,14 +325,16 @@ static unsigned clear(struct fixture *f, uint64_t start, uint64_t end)
 
 	quire_cursor_open(&c, &f->pt, start, end, QUIRE_CURSOR_TRIM);
 	while (quire_cursor_next_leaf(&c)) {
-		for (a = c.leaf_start; (a = quire_cursor_next_used(&c, a)) < c.leaf_end; a += PAGE) {
+		for (a = c.leaf_start; (a = quire_cursor_next_used(&c, a)) < c.leaf_end;
+		     a += PAGE) {
 			quire_pte_t pte = quire_cursor_clear(&c, a);
 
 			assert_int_not_equal(pte, 0);
 			n++;
 			if (quire_pte_kind(f->fmt, pte) == QUIRE_PTE_PAGE &&
 			    !quire_pte_has(f->fmt, pte, QUIRE_PTE_SPECIAL))
-				quire_cursor_put_page(&c, quire_pfn_to_page(f->q, quire_pte_pfn(f->fmt, pte)));
+				quire_cursor_put_page(
+					&c, quire_pfn_to_page(f->q, quire_pte_pfn(f->fmt, pte)));
 		}
 	}
 	quire_cursor_close(&c);
@@ -357,7 +366,8 @@ static void test_a_new_space_has_one_empty_table(void **state)
 	assert_int_equal(host_frames_taken(f->h), f->frames + 1);
 	assert_tables(f, 0, 0, 0);
 	for (i = 0; i < 512; i++)
-		assert_int_equal(((uint64_t *)(void *)(f->h->ram + quire_pgtable_root(&f->pt)))[i], 0);
+		assert_int_equal(((uint64_t *)(void *)(f->h->ram + quire_pgtable_root(&f->pt)))[i],
+				 0);
 	assert_int_equal(get(f, BASE), 0);
 	assert_int_not_equal(f->pt.asid, 0);
 	assert_int_equal(quire_pgtable_init(f->q, &other, f->fmt), 0);
@@ -408,7 +418,7 @@ static void test_populate_makes_each_table_once(void **state)
 	struct fixture *f = *state;
 
 	/*	1 GiB    |------------|------------|
-	 *	range            |------|                three leaves, two level-1 tables, one level-2
+	 *	range            |------|        three leaves, two level-1 tables, one level-2
 	 */
 	uint64_t start = (200ull << 39) + (6ull << 30) - 2 * LEAF + PAGE;
 
@@ -485,7 +495,8 @@ static void test_destroy_frees_what_is_empty(void **state)
 
 	assert_int_equal(quire_pgtable_init(f->q, &other, f->fmt), 0);
 	assert_int_equal(quire_tables_populate(&other, 0, 5 * LEAF), 0);
-	assert_int_equal(quire_tables_populate(&other, f->fmt->user_end - LEAF, f->fmt->user_end), 0);
+	assert_int_equal(quire_tables_populate(&other, f->fmt->user_end - LEAF, f->fmt->user_end),
+			 0);
 	quire_pgtable_destroy(&other);
 	assert_int_equal(host_frames_taken(f->h), frames);
 }
@@ -501,16 +512,19 @@ static void test_check_finds_what_is_broken(void **state)
 	leaf = quire_virt_to_page(f->q, entry);
 
 	*entry = 0x42007;
-	assert_string_equal(quire_pgtable_check(&f->pt), "pgtable: maps == number of entries that are not zero");
+	assert_string_equal(quire_pgtable_check(&f->pt),
+			    "pgtable: maps == number of entries that are not zero");
 	*entry = 0;
 	assert_null(quire_pgtable_check(&f->pt));
 
 	quire_page_set(leaf, QUIRE_PG_STALE);
-	assert_string_equal(quire_pgtable_check(&f->pt), "pgtable: a table that is linked is not stale");
+	assert_string_equal(quire_pgtable_check(&f->pt),
+			    "pgtable: a table that is linked is not stale");
 	quire_page_test_clear(leaf, QUIRE_PG_STALE);
 
 	f->pt.tables[0]++;
-	assert_string_equal(quire_pgtable_check(&f->pt), "pgtable: tables[level] == number of tables at that level");
+	assert_string_equal(quire_pgtable_check(&f->pt),
+			    "pgtable: tables[level] == number of tables at that level");
 	f->pt.tables[0]--;
 	assert_null(quire_pgtable_check(&f->pt));
 }
@@ -599,7 +613,8 @@ static void test_next_used_skips_what_is_empty(void **state)
 	assert_true(quire_cursor_next_leaf(&c));
 	assert_int_equal(quire_cursor_next_used(&c, base), base + LEAF);
 	for (i = 0; i < QUIRE_ARRAY_SIZE(used); i++)
-		quire_cursor_set(&c, base + used[i] * PAGE, quire_pte_soft(f->fmt, QUIRE_PTE_SWAP, i));
+		quire_cursor_set(&c, base + used[i] * PAGE,
+				 quire_pte_soft(f->fmt, QUIRE_PTE_SWAP, i));
 	for (a = base, i = 0; (a = quire_cursor_next_used(&c, a)) < c.leaf_end; a += PAGE, i++) {
 		assert_int_equal(a, base + used[i] * PAGE);
 		assert_int_equal(quire_pte_payload(f->fmt, quire_cursor_get(&c, a)), i);
@@ -793,7 +808,10 @@ static void test_a_full_gather_flushes_and_goes_on(void **state)
 
 /* ---- Moving ------------------------------------------------------------------------------ */
 
-/* Fill [from, from + 4 leaves) with one of each kind of entry at chosen pages, move, and find all of it at the other end. */
+/*
+ * Fill [from, from + 4 leaves) with one of each kind of entry at chosen pages, move, and find all
+ * of it at the other end.
+ */
 static void move_and_compare(struct fixture *f, uint64_t from, uint64_t to, uint64_t len)
 {
 	const quire_pte_t entries[] = {
@@ -838,7 +856,8 @@ static void test_move_across_leaves(void **state)
 
 	/* aligned alike, and not; up, and down */
 	move_and_compare(*state, base, base + 16 * LEAF, 3 * LEAF);
-	move_and_compare(*state, base + 7 * PAGE, base + 16 * LEAF + 500 * PAGE, 3 * LEAF + 9 * PAGE);
+	move_and_compare(*state, base + 7 * PAGE, base + 16 * LEAF + 500 * PAGE,
+			 3 * LEAF + 9 * PAGE);
 	move_and_compare(*state, base + (1ull << 40) + 7 * PAGE, base + 3 * PAGE, 4 * LEAF);
 	/* the end of the one is the beginning of the other */
 	move_and_compare(*state, base + 10 * PAGE, base + 10 * PAGE + LEAF, LEAF);
@@ -934,7 +953,8 @@ static void test_init_fails_without_memory(void **state)
 /*
  * Four CPUs map and unmap pages of their own that interleave in the same few leaf tables, as faults
  * and unmaps do: look for the table, make it, look again; take the page out and trim. Tables come
- * and go all the time. What each CPU has set must be there when it looks again, whatever the others do.
+ * and go all the time. What each CPU has set must be there when it looks again, whatever the others
+ * do.
  */
 #define STRESS_CPUS 4
 #define STRESS_PAGES 6
@@ -956,7 +976,8 @@ static void stress(void *arg, unsigned cpu)
 		if (!value[i]) {
 			quire_cursor_open(&c, &f->pt, addr, addr + PAGE, 0);
 			while (!quire_cursor_seek(&c, addr))
-				assert_int_equal(quire_tables_populate(&f->pt, addr, addr + PAGE), 0);
+				assert_int_equal(quire_tables_populate(&f->pt, addr, addr + PAGE),
+						 0);
 			assert_int_equal(quire_cursor_get(&c, addr), 0);
 			value[i] = quire_pte_make(f->fmt, r >> 40, RWU | QUIRE_PTE_SPECIAL);
 			quire_cursor_set(&c, addr, value[i]);
@@ -988,7 +1009,10 @@ static void test_many_cpus_map_unmap_and_trim_the_same_tables(void **state)
 	assert_tables(f, 0, 0, 0);
 }
 
-/* One CPU moves a page to and fro, others look on without a lock: it is never gone, and never twice usable. */
+/*
+ * One CPU moves a page to and fro, others look on without a lock: it is never gone, and never twice
+ * usable.
+ */
 #define MOVES 500
 #define MOVE_FROM (200ull << 39)
 #define MOVE_TO ((200ull << 39) + LEAF)
@@ -1000,7 +1024,8 @@ static void move_or_look(void *arg, unsigned cpu)
 
 	for (i = 0; i < MOVES; i++) {
 		if (cpu == 0) {
-			quire_tables_move(&f->pt, i % 2 ? MOVE_TO : MOVE_FROM, i % 2 ? MOVE_FROM : MOVE_TO, LEAF);
+			quire_tables_move(&f->pt, i % 2 ? MOVE_TO : MOVE_FROM,
+					  i % 2 ? MOVE_FROM : MOVE_TO, LEAF);
 		} else {
 			struct quire_cursor c;
 			quire_pte_t low;
@@ -1028,7 +1053,11 @@ static void test_a_page_that_moves_is_always_at_one_of_its_places(void **state)
 
 /* ---- All of it --------------------------------------------------------------------------- */
 
-#define TEST(name) { #name, name, setup_4level, teardown, NULL }, { #name " (5 levels)", name, setup_5level, teardown, NULL }
+#define TEST(name)                                         \
+	{ #name, name, setup_4level, teardown, NULL },     \
+	{                                                  \
+		#name " (5 levels)", name, setup_5level, teardown, NULL \
+	}
 
 int main(void)
 {
