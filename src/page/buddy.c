@@ -69,7 +69,6 @@ void quire_zone_put(struct quire *q, struct quire_zone *zone, struct quire_page 
 		unlink_block(zone, buddy, order);
 		if (buddy < page)
 			page = buddy;
-		pfn &= ~bit;
 		order++;
 	}
 	link_block(zone, page, order);

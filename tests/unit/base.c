@@ -283,6 +283,9 @@ static void hold_or_sleep(void *arg, unsigned cpu)
 		while (__atomic_load_n(&w->h->waits, __ATOMIC_RELAXED) < 3)
 			quire_port_relax(&w->h->q);
 		assert_int_equal(quire_load(&w->got), 0);
+		/* They do sleep: a wait may end early, but not again and again. */
+		usleep(10000);
+		assert_true(__atomic_load_n(&w->h->waits, __ATOMIC_RELAXED) < 30);
 	} else {
 		quire_mutex_lock(&w->h->q, &w->m);
 		(void)quire_fetch_add(&w->got, 1u);
@@ -308,6 +311,7 @@ struct note {
 	struct quire_deferred deferred;
 	unsigned ran;
 	struct note *chain; /* defer this one when run */
+	unsigned *depth;    /* how many are just running, one within the other */
 };
 
 static void ran(struct quire *q, struct quire_deferred *d)
@@ -316,8 +320,11 @@ static void ran(struct quire *q, struct quire_deferred *d)
 
 	assert_true(host_is_atomic()); /* "may not sleep" is true, so that the port would catch a sleep */
 	__atomic_fetch_add(&n->ran, 1, __ATOMIC_RELAXED);
-	if (n->chain)
+	if (n->chain) {
+		assert_int_equal(++*n->depth, 1);
 		quire_defer(q, &n->chain->deferred, ran);
+		--*n->depth;
+	}
 }
 
 static void deferred_runs_when_nobody_reads(void **state)
@@ -418,17 +425,46 @@ static void deferred_may_defer_again_without_recursion(void **state)
 {
 	struct host *h = *state;
 	static struct note n[5000];
-	unsigned i, done = 0, rounds;
+	unsigned i, done = 0, rounds, depth = 0;
 
+	/* A hundred chains side by side, so that there is enough to run whenever one defers. */
 	memset(n, 0, sizeof(n));
-	for (i = 0; i + 1 < QUIRE_ARRAY_SIZE(n); i++)
-		n[i].chain = &n[i + 1];
-	quire_defer(&h->q, &n[0].deferred, ran);
-	for (rounds = 0; rounds < 2 * QUIRE_ARRAY_SIZE(n) && !n[QUIRE_ARRAY_SIZE(n) - 1].ran; rounds++)
+	for (i = 0; i < QUIRE_ARRAY_SIZE(n); i++) {
+		n[i].chain = i + 100 < QUIRE_ARRAY_SIZE(n) ? &n[i + 100] : NULL;
+		n[i].depth = &depth;
+	}
+	for (i = 0; i < 100; i++)
+		quire_defer(&h->q, &n[i].deferred, ran);
+	for (rounds = 0; rounds < QUIRE_ARRAY_SIZE(n); rounds++)
 		quire_grace_poll(&h->q);
 	for (i = 0; i < QUIRE_ARRAY_SIZE(n); i++)
 		done += n[i].ran;
 	assert_int_equal(done, QUIRE_ARRAY_SIZE(n));
+}
+
+/* A CPU that defers seldom finds its list in use by what it deferred three epochs ago. */
+static void what_waited_long_is_not_lost(void **state)
+{
+	struct host *h = *state;
+	struct note seldom[20] = { { .ran = 0 } }, often = { .ran = 0 };
+	unsigned i;
+
+	for (i = 0; i < QUIRE_ARRAY_SIZE(seldom); i++) {
+		uint64_t epoch = h->q.grace.epoch;
+
+		host_set_cpu(1);
+		quire_defer(&h->q, &seldom[i].deferred, ran);
+		host_set_cpu(0);
+		while (h->q.grace.epoch < epoch + 3) {
+			quire_defer(&h->q, &often.deferred, ran);
+			quire_grace_poll(&h->q);
+		}
+	}
+	host_set_cpu(1);
+	quire_grace_poll(&h->q);
+	host_set_cpu(0);
+	for (i = 0; i < QUIRE_ARRAY_SIZE(seldom); i++)
+		assert_int_equal(seldom[i].ran, 1);
 }
 
 static void defer_polls_by_itself(void **state)
@@ -716,6 +752,7 @@ int main(void)
 		with_host(reader_inside_holds_reclamation_back),
 		with_host(readers_that_come_later_do_not_hold_it_back),
 		with_host(deferred_may_defer_again_without_recursion),
+		with_host(what_waited_long_is_not_lost),
 		with_host(defer_polls_by_itself),
 		with_host(grace_wait_waits_for_what_is_just_running),
 		with_host(readers_never_see_what_was_freed),

@@ -154,7 +154,14 @@ static void expect_map(const struct quire_range *map, size_t n, uint64_t ram, ui
 
 static void map_of_one_range(void **state)
 {
+	struct host *h = plain(MIB(20));
+	uint64_t frames = FRAMES(MIB(20));
+
 	(void)state;
+	/* A descriptor a frame, two words of tables, the frames of zeroes and of address 0. */
+	assert_int_equal(h->q.pages.total_pages,
+			 frames - FRAMES(frames * sizeof(struct quire_page) + QUIRE_PAGE_SIZE - 1 + 8) - 2);
+	host_delete(h);
 	EXPECT_MAP(MIB(4), NORMAL, USE(0, MIB(4)));
 	EXPECT_MAP(MIB(20), DMA | DMA32 | NORMAL, USE(0, MIB(20)));
 	EXPECT_MAP(MIB(20), DMA | NORMAL, USE(0, MIB(20)));
@@ -520,6 +527,8 @@ static void each_kind_of_allocation_stops_at_its_mark(void **state)
 	assert_int_equal(take_all(h, &pages, 0, 0), n - min);
 	assert_int_equal(quire_free_pages(&h->q), min);
 	check(h);
+	quire_page_put(&h->q, quire_page_alloc(&h->q, QUIRE_GFP_ATOMIC, 0));
+	assert_null(quire_page_alloc(&h->q, 0, 0)); /* nothing of what it took is left for others */
 	assert_int_equal(take_all(h, &pages, QUIRE_GFP_ATOMIC, 0), min - min / 2);
 	assert_int_equal(quire_free_pages(&h->q), min / 2);
 	assert_null(quire_page_alloc(&h->q, 0, 0));

@@ -291,8 +291,17 @@ static void shrink_asks_other_cpus(void **state)
 	assert_null(quire_cache_check(&h->q, &c));
 	quire_cache_shrink(&h->q, &c);
 	assert_int_equal(quire_free_pages(&h->q), before);
-	/* And goes on as ever. */
+	/* And goes on as ever. An empty magazine has nothing to be asked for. */
+	assert_int_equal(c.cpu[1].capacity, c.magazine);
 	more = quire_cache_alloc(&h->q, &c, 0);
+	host_set_cpu(0);
+	quire_cache_shrink(&h->q, &c);
+	assert_int_equal(c.cpu[1].capacity, 0);
+	host_set_cpu(1);
+	while (c.cpu[1].count > 0)
+		quire_cache_free_deferred(&h->q, quire_cache_alloc(&h->q, &c, 0));
+	quire_cache_free_deferred(&h->q, quire_cache_alloc(&h->q, &c, 0));
+	assert_int_equal(c.cpu[1].capacity, c.magazine);
 	quire_cache_free(&h->q, &c, more);
 	host_set_cpu(0);
 	destroy(h, &c);
