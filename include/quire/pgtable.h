@@ -25,7 +25,7 @@ typedef uint32_t quire_ptebits_t;
 #define QUIRE_PTE_DIRTY 0x020u
 #define QUIRE_PTE_GLOBAL 0x040u
 #define QUIRE_PTE_LARGE 0x080u   /* a leaf above the lowest level */
-#define QUIRE_PTE_SPECIAL 0x100u /* software: maps a frame that is not counted (zero page, device) */
+#define QUIRE_PTE_SPECIAL 0x100u /* software: the frame is not counted (zero page, device) */
 #define QUIRE_PTE_NR_BITS 9
 
 /*
@@ -48,44 +48,53 @@ enum quire_pte_kind {
 };
 
 struct quire_pgfmt {
-	const char *name;                    /* "x86_64", "x86_64-5level" */
-	uint8_t levels;                      /* levels of tables; level 0 holds the leaves */
-	uint8_t entry_bytes;                 /* 4 or 8 */
-	uint8_t va_bits;                     /* bits of a virtual address that count */
-	bool va_signed;                      /* upper half is the sign extension (canonical addresses) */
-	uint8_t shift[QUIRE_MAX_LEVELS];     /* address bit at which a level's index begins */
-	uint8_t bits[QUIRE_MAX_LEVELS];      /* width of a level's index */
-	uint8_t large_levels;                /* mask: bit n: a leaf may stand at level n (n > 0) */
-	quire_pte_t address;                 /* field with the frame number; its lowest bit is the number's lowest */
-	quire_pte_t present;                 /* hardware: entry is used when all of these are set; READ needs it */
-	quire_pte_t protnone;                /* software, with present clear: a page that nobody may touch */
-	quire_pte_t table;                   /* set in entries that point to tables, present included */
-	quire_pte_t table_mask;              /* an upper entry points to a table when it agrees with table in these bits */
+	const char *name;                /* "x86_64", "x86_64-5level" */
+	uint8_t levels;                  /* levels of tables; level 0 holds the leaves */
+	uint8_t entry_bytes;             /* 4 or 8 */
+	uint8_t va_bits;                 /* bits of a virtual address that count */
+	bool va_signed;                  /* upper half is the sign extension (canonical) */
+	uint8_t shift[QUIRE_MAX_LEVELS]; /* address bit at which a level's index begins */
+	uint8_t bits[QUIRE_MAX_LEVELS];  /* width of a level's index */
+	uint8_t large_levels;            /* mask: bit n: a leaf may stand at level n (n > 0) */
+	quire_pte_t address;             /* field with the frame number, lowest bit on lowest */
+	quire_pte_t present;             /* hardware: used when all are set; READ needs it */
+	quire_pte_t protnone;            /* software, present clear: a page nobody may touch */
+	quire_pte_t table;               /* what an entry that points to a table has set */
+	quire_pte_t table_mask;          /* an upper entry that agrees with table in these is one */
 	struct quire_ptebit bit[QUIRE_PTE_NR_BITS]; /* in the order of QUIRE_PTE_* */
-	quire_pte_t soft_kind;               /* not present, not protnone: field with enum quire_pte_kind */
-	quire_pte_t soft_payload;            /* ditto: field with the payload */
-	quire_uaddr_t user_end;              /* first address that user space can never have */
+	quire_pte_t soft_kind;           /* neither present nor protnone: enum quire_pte_kind */
+	quire_pte_t soft_payload;        /* ditto: the payload */
+	quire_uaddr_t user_end;          /* first address that user space can never have */
 };
 
 extern const struct quire_pgfmt quire_pgfmt_x86_64;        /* 4 levels, 48 bits */
 extern const struct quire_pgfmt quire_pgfmt_x86_64_5level; /* 5 levels, 57 bits */
 
 quire_pte_t quire_pte_make(const struct quire_pgfmt *fmt, quire_pfn_t pfn, quire_ptebits_t bits);
-enum quire_pte_kind quire_pte_kind(const struct quire_pgfmt *fmt, quire_pte_t pte); /* of a level-0 entry */
+/* Of a level-0 entry. */
+enum quire_pte_kind quire_pte_kind(const struct quire_pgfmt *fmt, quire_pte_t pte);
 quire_pfn_t quire_pte_pfn(const struct quire_pgfmt *fmt, quire_pte_t pte);
-quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *fmt, quire_pte_t pte); /* 0 unless a PAGE */
-/* Entry with exactly these rights (READ WRITE EXEC USER GLOBAL), marks (A, D, SPECIAL) kept. No READ: a
- * protnone entry. */
-quire_pte_t quire_pte_modify(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t rights);
-/* READ added to a protnone entry makes it present, READ removed from a present one makes it protnone; every other bit
- * stays as it is, so that one undoes the other. */
+/* 0 unless a PAGE. */
+quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *fmt, quire_pte_t pte);
+/*
+ * Entry with exactly these rights (READ WRITE EXEC USER GLOBAL), marks (A, D, SPECIAL) kept. No
+ * READ: a protnone entry, without any right.
+ */
+quire_pte_t quire_pte_modify(const struct quire_pgfmt *fmt, quire_pte_t pte,
+			     quire_ptebits_t rights);
+/*
+ * READ added to a protnone entry makes it present, READ removed from a present one makes it
+ * protnone; every other bit stays as it is, so that one undoes the other.
+ */
 quire_pte_t quire_pte_add(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t bits);
 quire_pte_t quire_pte_remove(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t bits);
-quire_pte_t quire_pte_soft(const struct quire_pgfmt *fmt, enum quire_pte_kind kind, uint64_t payload);
+quire_pte_t quire_pte_soft(const struct quire_pgfmt *fmt, enum quire_pte_kind kind,
+			   uint64_t payload);
 uint64_t quire_pte_payload(const struct quire_pgfmt *fmt, quire_pte_t pte);
 
 /* True if the entry has all of bits. */
-static inline bool quire_pte_has(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_ptebits_t bits)
+static inline bool quire_pte_has(const struct quire_pgfmt *fmt, quire_pte_t pte,
+				 quire_ptebits_t bits)
 {
 	return (quire_pte_bits(fmt, pte) & bits) == bits;
 }
@@ -104,13 +113,16 @@ struct quire_pgtable {
 	struct quire *q;
 	const struct quire_pgfmt *fmt;
 	struct quire_page *root;
-	uint64_t asid;                        /* unique among the living spaces of q; never 0 */
-	uint64_t tables[QUIRE_MAX_LEVELS];    /* tables in use by level, root included; atomic */
-	uint64_t cpus[(QUIRE_NR_CPUS + 63) / 64]; /* CPUs that may hold entries; atomic, see quire_pgtable_load() */
-	uint64_t flushes;                     /* TLB flushes asked for; atomic; for statistics */
+	uint64_t asid;                     /* unique among the living spaces of q; never 0 */
+	uint64_t tables[QUIRE_MAX_LEVELS]; /* in use by level, root included; atomic */
+	uint64_t cpus[(QUIRE_NR_CPUS + 63) / 64]; /* that may hold entries; atomic */
+	uint64_t flushes;                  /* TLB flushes asked for; atomic; for statistics */
 };
 
-/* An empty space. -ENOMEM; -EINVAL: the format's page size is not this build's. */
+/*
+ * An empty space. -ENOMEM; -EINVAL: the format's page size is not this build's, or the build is for
+ * another format alone (QUIRE_PGFMT).
+ */
 int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *fmt);
 
 /* Free every table. No entry may be in use, no CPU may have it loaded; after a full flush. */
@@ -127,6 +139,7 @@ quire_paddr_t quire_pgtable_root(const struct quire_pgtable *pt);
  * Make all tables that leaves of [start, end) need. -ENOMEM: what was made and is empty has been
  * taken away again. Concurrent calls are fine. A table made here may be freed again by a concurrent
  * cursor with QUIRE_CURSOR_TRIM as long as it is empty: callers that are not the writer look again.
+ * May sleep.
  */
 int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end);
 
@@ -138,19 +151,22 @@ void quire_tables_trim(struct quire_pgtable *pt, quire_uaddr_t start, quire_uadd
  * in order to be moved there: a sparse range costs what it holds, not what it spans. Otherwise as
  * quire_tables_populate().
  */
-int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to, uint64_t len);
+int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to,
+			       uint64_t len);
 
 /*
- * Move every entry of [from, from + len) to the same offset at to, both leaves locked in address order, the
- * source flushed before the call returns and before an entry can be used at its new place by a CPU that still has the old one.
- * Tables at the destination exist wherever the source has entries (quire_tables_populate_like()); its entries are empty;
- * the ranges do not overlap; nobody makes new entries at either. Cannot fail. May sleep.
- * While it runs, an entry at the source may read as PAGE without READ (hardware cannot use it); each stands at one
- * of its two places at any time, and both are changed under both locks.
+ * Move every entry of [from, from + len) to the same offset at to. The source is flushed before an
+ * entry can be used at its new place. Tables at the destination exist wherever the source has
+ * entries (quire_tables_populate_like()); its entries are empty; the ranges do not overlap; nobody
+ * makes new entries at either. Cannot fail. May sleep.
+ * While it runs, an entry at the source may read as PAGE without READ (hardware cannot use it);
+ * each stands at one of its two places at any time, and both are changed under both leaf locks,
+ * which are taken in address order.
  */
-void quire_tables_move(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to, uint64_t len);
+void quire_tables_move(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to,
+		       uint64_t len);
 
-/* Bytes of all tables: what VmPTE shows. */
+/* Bytes of all tables but the top one: what VmPTE shows. */
 uint64_t quire_pgtable_bytes(const struct quire_pgtable *pt);
 
 /* The leaf entry at addr, or 0; a look without a lock, under a grace period. */
@@ -161,7 +177,7 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt);
 
 /* ---- The cursor -------------------------------------------------------------------------- */
 
-#define QUIRE_CURSOR_TRIM 0x1u /* free leaf tables that are empty when the cursor leaves them, and what that empties above */
+#define QUIRE_CURSOR_TRIM 0x1u /* free tables that are empty when the cursor leaves them */
 
 #define QUIRE_GATHER_PAGES 62
 
@@ -192,7 +208,7 @@ struct quire_cursor {
 	bool flush_tables;
 	uint32_t nr_pages;
 	struct quire_page *pages[QUIRE_GATHER_PAGES]; /* to be put after the flush */
-	struct quire_list tables;            /* table pages unlinked, to be freed after flush and grace */
+	struct quire_list tables;            /* unlinked, to be freed after flush and grace */
 };
 
 void quire_cursor_open(struct quire_cursor *c, struct quire_pgtable *pt, quire_uaddr_t start,
@@ -213,18 +229,26 @@ quire_uaddr_t quire_cursor_next_used(struct quire_cursor *c, quire_uaddr_t addr)
 /* Fill an empty entry, or replace one by an entry with more rights to the same frame. No flush. */
 void quire_cursor_set(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pte);
 
-/* Replace any entry; marks the address for the flush. Returns the old entry, with the accessed and dirty bits it
- * had in the end (one atomic exchange). */
+/*
+ * Replace any entry; marks the address for the flush. Returns the old entry, with the accessed and
+ * dirty bits it had in the end (one atomic exchange).
+ */
 quire_pte_t quire_cursor_replace(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pte);
 
 /* Empty an entry; otherwise as quire_cursor_replace(). */
 quire_pte_t quire_cursor_clear(struct quire_cursor *c, quire_uaddr_t addr);
 
-/* Change rights of a PAGE entry, atomically against the hardware setting A and D; marks for the flush if rights go. */
+/*
+ * Change rights of a PAGE entry, atomically against the hardware setting A and D; marks for the
+ * flush if rights go.
+ */
 void quire_cursor_protect(struct quire_cursor *c, quire_uaddr_t addr, quire_ptebits_t rights);
 
-/* Take one reference of page over: it is put after the flush. If the gather is full the leaf lock is dropped,
- * flushed and taken again, so call it after the entry was cleared and expect other entries to have changed. */
+/*
+ * Take one reference of page over: it is put after the flush. If the gather is full the leaf lock
+ * is dropped, flushed and taken again, so call it after the entry was cleared and expect other
+ * entries to have changed. The leaf stays where it is meanwhile.
+ */
 void quire_cursor_put_page(struct quire_cursor *c, struct quire_page *page);
 
 /* Unlock, flush, free: in that order. May sleep. */

@@ -50,7 +50,7 @@ int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct q
 	const struct quire_pgfmt *fmt = FMT(format);
 	size_t i;
 
-	if (fmt->shift[0] != QUIRE_PAGE_SHIFT)
+	if (fmt != format || fmt->shift[0] != QUIRE_PAGE_SHIFT)
 		return -QUIRE_EINVAL;
 	pt->q = q;
 	pt->fmt = fmt;

@@ -71,10 +71,12 @@ static int setup_4level(void **state)
 	return setup(state, formats[0]);
 }
 
+#ifndef QUIRE_PGFMT
 static int setup_5level(void **state)
 {
 	return setup(state, formats[1]);
 }
+#endif
 
 static void check(struct fixture *f)
 {
@@ -1053,11 +1055,24 @@ static void test_a_page_that_moves_is_always_at_one_of_its_places(void **state)
 
 /* ---- All of it --------------------------------------------------------------------------- */
 
+#ifdef QUIRE_PGFMT
+/* The rooms' code was built for one format, and refuses the other. */
+static void test_a_build_for_one_format_refuses_others(void **state)
+{
+	struct fixture *f = *state;
+	struct quire_pgtable other;
+
+	assert_int_equal(quire_pgtable_init(f->q, &other, &quire_pgfmt_x86_64_5level), -QUIRE_EINVAL);
+}
+
+#define TEST(name) { #name, name, setup_4level, teardown, NULL }
+#else
 #define TEST(name)                                         \
 	{ #name, name, setup_4level, teardown, NULL },     \
 	{                                                  \
 		#name " (5 levels)", name, setup_5level, teardown, NULL \
 	}
+#endif
 
 int main(void)
 {
@@ -1097,6 +1112,9 @@ int main(void)
 		TEST(test_populate_fails_whole_at_every_allocation),
 		TEST(test_populate_like_fails_whole_at_every_allocation),
 		TEST(test_init_fails_without_memory),
+#endif
+#ifdef QUIRE_PGFMT
+		TEST(test_a_build_for_one_format_refuses_others),
 #endif
 		TEST(test_many_cpus_map_unmap_and_trim_the_same_tables),
 		TEST(test_a_page_that_moves_is_always_at_one_of_its_places),
