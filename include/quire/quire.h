@@ -34,6 +34,7 @@ struct quire {
 	struct quire_pages pages;
 	struct quire_slabs slabs;
 	struct quire_cache index_cache; /* "maple_node" in slabinfo: nodes of the indexes of areas */
+	struct quire_cache index_inner_cache; /* "maple_node_inner": their larger nodes */
 	struct quire_objects objects;
 	struct quire_mms mms;
 	uint64_t next_asid;             /* atomic */

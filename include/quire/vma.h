@@ -160,19 +160,21 @@ static inline uint64_t quire_linear_page_index(const struct quire_vma *vma, quir
  * Equations (quire_index_check()):
  *   entries are ordered, do not overlap, and each is exactly what its area's start and end say
  *   count == number of entries
- *   each node's gap == the largest free stretch within its bounds
- *   every node but the root is at least a third full
+ *   each pivot == the last byte of the last area below it
+ *   each node's gap == the largest free stretch below one of its areas, back to the area before
+ *   every node but the root and those on the tree's left and right edge is at least a third full
  */
 struct quire_index_node;
 
 struct quire_index {
 	struct quire_index_node *root; /* NULL: empty; readers load it with acquire */
-	uint32_t height;
-	uint64_t count;          /* areas */
-	quire_uaddr_t end;       /* first address beyond the space: gaps end here */
+	unsigned long changes;         /* commits so far: readers notice by it what happened meanwhile */
+	uint64_t count;                /* areas */
+	quire_uaddr_t end;             /* first address beyond the space: gaps end here */
+	uint32_t height;               /* levels, that of the areas included; 0: empty; writers only */
 };
 
-/* One cache of nodes an instance; once, before any index. -ENOMEM. */
+/* The caches of nodes, two an instance; once, before any index. -ENOMEM. */
 int quire_index_init_instance(struct quire *q);
 void quire_index_init(struct quire_index *ix, quire_uaddr_t end);
 
@@ -194,8 +196,9 @@ struct quire_vma *quire_index_last(const struct quire_index *ix);
 struct quire_index_walk {
 	const struct quire_index *ix;
 	const struct quire_index_node *leaf;
-	uint32_t slot;
-	quire_uaddr_t next; /* areas below this were seen */
+	uint64_t rest;         /* what is still to come of this leaf, see src/vma/index.h */
+	unsigned long changes; /* ix->changes when rest was read */
+	quire_uaddr_t next;    /* areas below this were seen */
 };
 void quire_index_walk_start(struct quire_index_walk *w, const struct quire_index *ix, quire_uaddr_t addr);
 struct quire_vma *quire_index_walk_next(struct quire_index_walk *w);
@@ -227,11 +230,25 @@ int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap
  * are freed after a grace period. nr_new may be 0; at commit fewer may come than were reserved for.
  * Every area in areas lies within [start, end), ordered. Any number of them.
  */
+#define QUIRE_INDEX_HEIGHT 12 /* levels at most; over 10^10 areas even if all nodes are a third full */
+
+/* The way from the root down to a leaf. Level 0 is the leaf's, inner[1] the parent of the leaf. */
+struct quire_index_path {
+	quire_uaddr_t low, high; /* the leaf's areas lie in low..high; high == UINT64_MAX: last leaf */
+	struct quire_index_node *leaf;
+	struct quire_index_node *inner[QUIRE_INDEX_HEIGHT];
+	uint8_t slot[QUIRE_INDEX_HEIGHT]; /* which child */
+};
+
 struct quire_splice {
 	quire_uaddr_t start, end;
 	size_t nr_new;
-	uint32_t nr_nodes;             /* reserved nodes still unused */
-	struct quire_index_node *nodes; /* the reserve, linked through their first word */
+	struct quire_index_node *leaves, *inners; /* the reserve: nodes of both sizes */
+	uint32_t nr_leaves, nr_inners;            /* so many */
+	/* Derived by reserve: */
+	bool single;               /* all areas that go are in one leaf, and so are their neighbours */
+	uint8_t from, to, live;    /* positions [from, to) of path.leaf go, of live ones */
+	struct quire_index_path path; /* to the leaf where start is */
 };
 int quire_splice_reserve(struct quire *q, struct quire_index *ix, struct quire_splice *s,
 			 quire_uaddr_t start, quire_uaddr_t end, size_t nr_new);

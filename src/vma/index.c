@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The index of areas: what readers do. Called by everybody, page faults first, under a grace period
+ * or the writer lock. Takes no lock, waits for nobody, writes nothing shared. Nodes: see index.h.
+ *
+ * Why an answer is one that was true at one moment of the call. Call a node current while it is in
+ * the tree. Once it is not, it no longer changes as far as readers see; and a reader got to each node by a pointer
+ * that its parent held when it was current, or when it ceased to be.
+ *  - An area that holds addr: it was found in a leaf that was current at some moment of the call,
+ *    with an order which it had at that moment or at its end as a current one. So the area was in
+ *    the tree at that moment, and areas do not overlap: no other could be the answer.
+ *  - An area above addr, with another area of the same order before it: that one ends at or before addr.
+ *    Both were in the tree at one moment with nothing between them.
+ *  - Else the answer rests on two places: on where a leaf begins, or on one leaf having no area and
+ *    the next one having this. Then a commit that came between the looks must be ruled out. Commits are counted
+ *    after they are made, so an unchanged count means that at most one was made while the reader
+ *    looked, by one store, which the reader saw or did not see. If it changes one leaf, the other place is the same before
+ *    and after. If it changes more, it does so by a store to a pointer above them, which the reader has
+ *    passed once. Moving pivots counts for nothing; see index.h. If the count has changed, look again.
+ */
+#include <quire/quire.h>
+
+#include "index.h"
+
+static struct quire_index_node *load_node(struct quire_index_node *const *p)
+{
+	return quire_load_acquire(p);
+}
+
+static inline struct quire_index_node *child_of(const struct quire_index_node *inner, uint64_t addr)
+{
+	unsigned i;
+
+	/* Written twice so that each has the offset of its children as a constant. */
+	if (quire_unlikely(node_is_small(inner))) {
+		i = pivots_below_small(as_inner(inner), addr);
+		return load_node((struct quire_index_node **)(as_inner(inner)->pivot + SMALL_CHILDREN) + i);
+	}
+	i = pivots_below_large(as_inner(inner), addr);
+	return load_node((struct quire_index_node **)(as_inner(inner)->pivot + LARGE_CHILDREN) + i);
+}
+
+/* No commit was counted meanwhile. No fence: what was looked at was loaded with acquire, thus before this. */
+static inline bool unchanged(const struct quire_index *ix, unsigned long changes)
+{
+	return quire_load(&ix->changes) == changes;
+}
+
+/* ---- One look ---------------------------------------------------------------------------- */
+
+struct spot {
+	const struct quire_index_node *leaf;
+	uint64_t rest;          /* leaf's order from area on */
+	struct quire_vma *area; /* first area whose end is above addr, or NULL */
+	struct quire_vma *prev; /* area before that, or NULL */
+	unsigned long changes;
+};
+
+/* The outermost leaf below node: its first one or its last one. NULL if a child was not there. */
+static const struct quire_index_node *outermost(const struct quire_index_node *node, bool last)
+{
+	while (node && !node_is_leaf(node))
+		node = load_node(&children_of(as_inner(node))[last ? as_inner(node)->n - 1 : 0]);
+	return node;
+}
+
+/* The full look: any address, with the area before it. Not inline; the common case does without. */
+static void look(const struct quire_index *ix, quire_uaddr_t addr, struct spot *spot)
+{
+	do {
+		const struct quire_index_node *node, *leaf, *left = NULL, *right = NULL;
+		unsigned at, left_slot = 0, right_slot = 0;
+		uint64_t order;
+
+		spot->changes = quire_load_acquire(&ix->changes);
+		spot->leaf = NULL;
+		spot->rest = 0;
+		spot->area = NULL;
+		spot->prev = NULL;
+
+		node = load_node(&ix->root);
+		if (!node)
+			continue;
+		while (!node_is_leaf(node)) {
+			const struct index_inner *in = as_inner(node);
+
+			at = pivots_below(node, addr);
+			if (at > 0) {
+				left = node;
+				left_slot = at - 1;
+			}
+			if (at + 1 < in->n) {
+				right = node;
+				right_slot = at + 1;
+			}
+			node = load_node(&children_of(in)[at]);
+		}
+		order = leaf_order(node);
+		at = leaf_upto(node, order, addr >> QUIRE_PAGE_SHIFT);
+		if (at > 0) {
+			spot->prev = leaf_area(node, (unsigned)(order_from(order, at - 1) & 15));
+		} else if (left) {
+			leaf = outermost(load_node(&children_of(as_inner(left))[left_slot]), true);
+			if (leaf) {
+				uint64_t before = leaf_order(leaf);
+
+				spot->prev = leaf_area(leaf, (unsigned)(before >> (4 * (order_count(before) - 1))) & 15);
+			}
+		}
+		order = order_from(order, at);
+		if (!order && right) {
+			node = outermost(load_node(&children_of(as_inner(right))[right_slot]), false);
+			order = node ? leaf_order(node) : 0;
+		}
+		if (order) {
+			spot->leaf = node;
+			spot->rest = order;
+			spot->area = leaf_area(node, (unsigned)order & 15);
+		}
+	} while (quire_unlikely(!unchanged(ix, spot->changes)));
+}
+
+/* ---- Finding ----------------------------------------------------------------------------- */
+
+struct quire_vma *quire_index_find(const struct quire_index *ix, quire_uaddr_t addr)
+{
+	unsigned long changes = quire_load_acquire(&ix->changes);
+	const struct quire_index_node *node = load_node(&ix->root);
+	struct quire_vma *vma;
+	struct spot spot;
+	unsigned at, slot;
+	uint64_t order;
+
+	if (quire_unlikely(!node))
+		return NULL;
+	while (!node_is_leaf(node))
+		node = child_of(node, addr);
+	order = leaf_order(node);
+	at = leaf_upto(node, order, addr >> QUIRE_PAGE_SHIFT);
+	slot = (unsigned)order_from(order, at) & 15;
+	if (quire_likely(slot)) {
+		vma = leaf_area(node, slot);
+		if (quire_likely(at > 0))
+			return vma;
+		if (quire_likely(unchanged(ix, changes)) || vma->start <= addr)
+			return vma;
+	}
+	look(ix, addr, &spot);
+	return spot.area;
+}
+
+struct quire_vma *quire_index_find_prev(const struct quire_index *ix, quire_uaddr_t addr,
+					struct quire_vma **prev)
+{
+	struct spot spot;
+
+	look(ix, addr, &spot);
+	*prev = spot.prev;
+	return spot.area;
+}
+
+struct quire_vma *quire_index_intersection(const struct quire_index *ix, quire_uaddr_t start,
+					   quire_uaddr_t end)
+{
+	struct quire_vma *vma = quire_index_find(ix, start);
+
+	return vma && vma->start < end ? vma : NULL;
+}
+
+struct quire_vma *quire_index_before(const struct quire_index *ix, quire_uaddr_t addr)
+{
+	struct spot spot;
+
+	look(ix, addr, &spot);
+	return spot.prev;
+}
+
+struct quire_vma *quire_index_first(const struct quire_index *ix)
+{
+	return quire_index_find(ix, 0);
+}
+
+struct quire_vma *quire_index_last(const struct quire_index *ix)
+{
+	return quire_index_before(ix, UINT64_MAX);
+}
+
+/* ---- Walking ----------------------------------------------------------------------------- */
+
+void quire_index_walk_start(struct quire_index_walk *w, const struct quire_index *ix, quire_uaddr_t addr)
+{
+	w->ix = ix;
+	w->leaf = NULL;
+	w->rest = 0;
+	w->changes = 0;
+	w->next = addr;
+}
+
+struct quire_vma *quire_index_walk_next(struct quire_index_walk *w)
+{
+	uint64_t rest = w->rest;
+	unsigned slot;
+
+	/* Nothing left here, or it may no longer be so: look where next is now. */
+	if (quire_unlikely(!rest || quire_load_acquire(&w->ix->changes) != w->changes)) {
+		struct spot spot;
+
+		look(w->ix, w->next, &spot);
+		w->leaf = spot.leaf;
+		w->rest = rest = spot.rest;
+		w->changes = spot.changes;
+		if (!rest)
+			return NULL;
+	}
+	slot = (unsigned)rest & 15;
+	w->rest = rest >> 4;
+	w->next = leaf_end(w->leaf, slot) << QUIRE_PAGE_SHIFT;
+	return leaf_area(w->leaf, slot);
+}
+
+/* ---- Beginning --------------------------------------------------------------------------- */
+
+int quire_index_init_instance(struct quire *q)
+{
+	int err = quire_cache_create(q, &q->index_cache, "maple_node", LEAF_NODE_SIZE, 8, 0, NULL);
+
+	if (err)
+		return err;
+	err = quire_cache_create(q, &q->index_inner_cache, "maple_node_inner", INNER_NODE_SIZE, QUIRE_CACHELINE, 0,
+				 NULL);
+	if (err)
+		(void)quire_cache_destroy(q, &q->index_cache);
+	return err;
+}
+
+void quire_index_init(struct quire_index *ix, quire_uaddr_t end)
+{
+	ix->root = NULL;
+	ix->changes = 0;
+	ix->count = 0;
+	ix->end = end;
+	ix->height = 0;
+}
