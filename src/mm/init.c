@@ -82,7 +82,6 @@ quire_broken_t quire_exit(struct quire *q)
 		&q->mms.vma_cache,	  &q->mms.mm_cache,	   &q->objects.chain_cache, &q->objects.anon_cache,
 		&q->objects.file_cache, &q->objects.object_cache, &q->objects.radix_cache, &q->index_cache,
 		&q->index_inner_cache,
-		&q->index_inner_cache,
 	};
 	static const quire_broken_t left[] = {
 		"exit: no area is left",  "exit: no space is left",	     "exit: no chain of owners is left",
