@@ -25,6 +25,8 @@ static int disk_read(struct quire_object *object, struct quire_page *page)
 	quire_add_relaxed(&d->reads, 1u);
 	if (!quire_page_test(page, QUIRE_PG_LOCKED) || quire_page_test(page, QUIRE_PG_UPTODATE))
 		d->unlocked = true;
+	if (d->in_read)
+		d->in_read(d, page);
 	if (page->index == d->fail_read)
 		return -QUIRE_EIO;
 	to = quire_page_kmap(object->q, page);
@@ -46,6 +48,8 @@ static int disk_write(struct quire_object *object, struct quire_page *page)
 		d->unlocked = true;
 	if (quire_page_test(page, QUIRE_PG_DIRTY))
 		d->dirty_while_written = true;
+	if (d->in_write)
+		d->in_write(d, page);
 	if (page->index == d->fail_write)
 		return -QUIRE_EIO;
 	if (page->index >= DISK_PAGES)

@@ -17,6 +17,8 @@ struct disk {
 	uint32_t reads, writes, mkwrites, holes, releases; /* calls; atomic */
 	uint64_t fail_read, fail_write, fail_mkwrite; /* page for which it fails with EIO; UINT64_MAX: none */
 	uint64_t hole_start, hole_end; /* the last one */
+	void (*in_read)(struct disk *d, struct quire_page *page);  /* called by each, before it does anything; may be NULL */
+	void (*in_write)(struct disk *d, struct quire_page *page);
 	bool dirty_while_written;  /* a page had its mark when write_page was called */
 	bool unlocked;             /* a call came for a page that was not locked, or was up to date already */
 };

@@ -7,8 +7,10 @@
 #include "disk.h"
 
 #include <setjmp.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -750,6 +752,209 @@ static void a_driver_maps_raw_frames_that_nobody_counts(void **state)
 	drop_driver();
 }
 
+/* ---- One thing in the middle of another -------------------------------------------------- */
+
+/* What is to happen the next time a frame is handed out: in get_page, after it has found nothing. */
+static void (*at_next_frame)(void);
+static struct quire_page *got_in_between;
+
+static void on_frame(void *ctx, quire_pfn_t pfn, unsigned order, bool allocated)
+{
+	void (*fn)(void) = at_next_frame;
+
+	(void)ctx;
+	(void)pfn;
+	(void)order;
+	at_next_frame = NULL;
+	if (allocated && fn)
+		fn();
+}
+
+static void watch_frames(void (*fn)(void))
+{
+	static const struct machine_hooks hooks = { .frames = on_frame };
+
+	machine_set_hooks(m, &hooks, NULL);
+	at_next_frame = fn;
+}
+
+static void truncate_to_nothing(void)
+{
+	quire_object_truncate(&d->object, 0);
+}
+
+static void a_page_does_not_get_in_behind_a_truncate(void **state)
+{
+	struct quire_page *page;
+
+	(void)state;
+	watch_frames(truncate_to_nothing);
+	assert_int_equal(quire_object_get_page(&d->object, 5, &page), -QUIRE_EFAULT);
+	assert_null(at_next_frame); /* it came to that */
+	assert_null(page);
+	assert_int_equal(d->object.nr_pages, 0);
+	assert_int_equal(d->reads, 0);
+	quire_object_truncate(&d->object, 16 * PAGE);
+}
+
+static void get_the_same_page(void)
+{
+	assert_int_equal(quire_object_get_page(&d->object, 5, &got_in_between), 0);
+}
+
+static void of_two_who_bring_a_page_the_first_wins(void **state)
+{
+	struct quire_page *page;
+
+	(void)state;
+	watch_frames(get_the_same_page);
+	assert_int_equal(quire_object_get_page(&d->object, 5, &page), 0);
+	assert_ptr_equal(page, got_in_between);
+	assert_int_equal(page->refs, 3);
+	assert_int_equal(d->reads, 1);
+	assert_int_equal(stat(QUIRE_STAT_FILE_PAGES), 1);
+	quire_page_put(q, page);
+	quire_page_put(q, page);
+}
+
+/* CPU 0 is in read_page or write_page, until another CPU waits for the page's lock. */
+struct meeting {
+	uint32_t inside;   /* CPU 0 is there; atomic */
+	uint32_t timeouts; /* atomic */
+	uint32_t bad;      /* atomic */
+	struct quire_page *page[2];
+	int err[2];
+};
+static struct meeting meeting;
+
+static bool within_seconds(time_t start)
+{
+	sched_yield();
+	return time(NULL) - start < 10;
+}
+
+static void wait_for_a_waiter(struct disk *disk, struct quire_page *page)
+{
+	time_t start = time(NULL);
+
+	if (quire_exchange(&meeting.inside, 1u))
+		return; /* the second call is the other CPU's own */
+	while (!quire_page_test(page, QUIRE_PG_WAITERS))
+		if (!within_seconds(start)) {
+			quire_add_relaxed(&meeting.timeouts, 1u);
+			break;
+		}
+	(void)disk;
+}
+
+static void fail_when_somebody_waits(struct disk *disk, struct quire_page *page)
+{
+	bool first = !quire_load_acquire(&meeting.inside);
+
+	wait_for_a_waiter(disk, page);
+	disk->fail_read = first ? page->index : UINT64_MAX;
+}
+
+static void wait_until_inside(void)
+{
+	time_t start = time(NULL);
+
+	while (!quire_load_acquire(&meeting.inside))
+		if (!within_seconds(start)) {
+			quire_add_relaxed(&meeting.timeouts, 1u);
+			break;
+		}
+}
+
+static void both_get_page_5(struct machine *machine, unsigned cpu, void *arg)
+{
+	(void)machine;
+	(void)arg;
+	if (cpu == 1)
+		wait_until_inside();
+	meeting.err[cpu] = quire_object_get_page(&d->object, 5, &meeting.page[cpu]);
+}
+
+static void who_waited_for_a_page_that_failed_reads_it_himself(void **state)
+{
+	(void)state;
+	run_in(NULL);
+	meeting = (struct meeting){ 0 };
+	d->in_read = fail_when_somebody_waits;
+	machine_run_cpus(m, 2, both_get_page_5, NULL);
+	assert_int_equal(meeting.timeouts, 0);
+	assert_int_equal(meeting.err[0], -QUIRE_EIO);
+	assert_int_equal(meeting.err[1], 0);
+	assert_int_equal(d->reads, 2);
+	assert_true(quire_object_has_page(&d->object, meeting.page[1]));
+	quire_page_put(q, meeting.page[1]);
+}
+
+static void read_and_truncate(struct machine *machine, unsigned cpu, void *arg)
+{
+	(void)machine;
+	(void)arg;
+	if (cpu == 0) {
+		meeting.err[0] = quire_object_get_page(&d->object, 5, &meeting.page[0]);
+		return;
+	}
+	wait_until_inside();
+	quire_object_truncate(&d->object, PAGE);
+	if (d->object.nr_pages)
+		quire_add_relaxed(&meeting.bad, 1u);
+}
+
+static void a_truncate_waits_for_a_page_that_is_being_read(void **state)
+{
+	(void)state;
+	run_in(NULL);
+	meeting = (struct meeting){ 0 };
+	d->in_read = wait_for_a_waiter;
+	machine_run_cpus(m, 2, read_and_truncate, NULL);
+	assert_int_equal(meeting.timeouts, 0);
+	assert_int_equal(meeting.bad, 0);
+	assert_int_equal(meeting.err[0], 0); /* it was there when the read began */
+	assert_false(quire_object_has_page(&d->object, meeting.page[0]));
+	assert_int_equal(meeting.page[0]->refs, 1);
+	quire_page_put(q, meeting.page[0]);
+}
+
+static void write_back_and_store(struct machine *machine, unsigned cpu, void *arg)
+{
+	unsigned char byte = 0x22;
+
+	(void)arg;
+	if (cpu == 0) {
+		meeting.err[0] = quire_object_sync(&d->object, 0, UINT64_MAX);
+		return;
+	}
+	wait_until_inside();
+	machine_switch(machine, &mm->pt);
+	meeting.err[1] = machine_store(machine, AT, &byte, 1, NULL);
+	machine_switch(machine, NULL);
+}
+
+static void a_store_during_write_back_waits_and_counts_again(void **state)
+{
+	(void)state;
+	map_disk(mm, AT, 2, RW, QUIRE_MAP_SHARED, 0);
+	put(AT, 0x11);
+	run_in(NULL);
+	meeting = (struct meeting){ 0 };
+	d->in_write = wait_for_a_waiter;
+	machine_run_cpus(m, 2, write_back_and_store, NULL);
+	run_in(mm);
+	assert_int_equal(meeting.timeouts, 0); /* the store did not get through while the page was being written */
+	assert_int_equal(meeting.err[0], 0);
+	assert_int_equal(meeting.err[1], 0);
+	assert_int_equal(d->bytes[0], 0x11);
+	assert_int_equal(d->mkwrites, 2);
+	assert_int_equal(stat(QUIRE_STAT_FILE_DIRTY), 1);
+	assert_int_equal(get(AT), 0x22);
+	assert_int_equal(quire_object_sync(&d->object, 0, UINT64_MAX), 0);
+	assert_int_equal(d->bytes[0], 0x22);
+}
+
 /* ---- CPUs at once ------------------------------------------------------------------------ */
 
 #define STORED_PAGES 8u /* pages 0..7 are stored to all the time, 8..15 come and go */
@@ -894,6 +1099,11 @@ int main(void)
 		TEST(a_driver_maps_its_own_pages),
 		TEST(a_private_store_copies_a_drivers_page),
 		TEST(a_driver_maps_raw_frames_that_nobody_counts),
+		TEST(a_page_does_not_get_in_behind_a_truncate),
+		TEST(of_two_who_bring_a_page_the_first_wins),
+		TEST(who_waited_for_a_page_that_failed_reads_it_himself),
+		TEST(a_truncate_waits_for_a_page_that_is_being_read),
+		TEST(a_store_during_write_back_waits_and_counts_again),
 		TEST(no_store_is_lost_between_write_backs),
 		TEST(no_copy_outlives_a_truncate),
 	};
