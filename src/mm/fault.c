@@ -193,8 +193,7 @@ enum quire_outcome quire_fault_look_again(struct quire_fault *f)
 	return check_state(vma);
 }
 
-/* Outside a grace period from then on. */
-static enum quire_outcome make_leaf(struct quire_fault *f)
+enum quire_outcome quire_fault_make_leaf(struct quire_fault *f)
 {
 	quire_fault_leave_grace(f);
 	if (quire_tables_populate(&f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE))
@@ -210,7 +209,7 @@ enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t st
 	f->cursor_open = true;
 	if (!quire_cursor_seek(&f->c, f->addr)) {
 		quire_fault_close_cursor(f);
-		return make_leaf(f);
+		return quire_fault_make_leaf(f);
 	}
 	/* The one check that orders faults against everything else: who killed the area takes this lock later. */
 	return check_state(f->vma);
@@ -238,7 +237,7 @@ enum quire_outcome quire_fault_take_owner(struct quire_fault *f)
 	if (quire_likely(anon && anon != QUIRE_ANON_FROZEN))
 		return QUIRE_FAULT_DONE;
 	if (!f->populated)
-		return make_leaf(f);
+		return quire_fault_make_leaf(f);
 	switch (quire_anon_prepare(f->vma)) {
 	case 0:
 		return QUIRE_FAULT_DONE;
@@ -299,6 +298,17 @@ static void count_fault(struct quire_fault *f, enum quire_outcome r)
 	}
 }
 
+/* What the page will need is taken first, so that a stack which has grown has not done so in vain. */
+static enum quire_outcome grow_stack(struct quire_fault *f)
+{
+	if (quire_fault_is_write(f) && quire_fault_take_frame(f, true))
+		return QUIRE_FAULT_OOM;
+	if (quire_tables_populate(&f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE))
+		return QUIRE_FAULT_OOM;
+	f->populated = true;
+	return quire_expand_stack(f->mm, f->addr) ? QUIRE_FAULT_HOLE : QUIRE_FAULT_AGAIN;
+}
+
 enum quire_outcome quire_serve_fault(struct quire_fault *f)
 {
 	enum quire_outcome r;
@@ -314,12 +324,16 @@ enum quire_outcome quire_serve_fault(struct quire_fault *f)
 			quire_mm_wait(f->mm);
 			continue;
 		}
+		if (r == QUIRE_FAULT_HOLE && f->user && f->growable) {
+			r = grow_stack(f);
+			if (r == QUIRE_FAULT_AGAIN)
+				continue;
+		}
 		/* Tables made for an entry that does not come; others' are left if they hold anything. */
 		if (f->populated)
 			quire_tables_trim(&f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE);
 		f->populated = false;
-		if (r != QUIRE_FAULT_HOLE || !f->user || !f->growable || quire_expand_stack(f->mm, f->addr))
-			break;
+		break;
 	}
 	if (r == QUIRE_FAULT_DONE && f->exec_denied)
 		r = QUIRE_FAULT_DENIED;

@@ -81,6 +81,9 @@ enum quire_outcome quire_fault_find(struct quire_fault *f);
 /* After a sleep: in a grace period again, and the area still the one it was? DONE or what to do instead. */
 enum quire_outcome quire_fault_look_again(struct quire_fault *f);
 
+/* Leave the grace period and make addr's leaf table if there is none: AGAIN or OOM. Once a fault; see populated. */
+enum quire_outcome quire_fault_make_leaf(struct quire_fault *f);
+
 /*
  * The cursor over [start, end), standing in addr's leaf, the area alive: DONE. Else AGAIN, WAIT or OOM. Makes the leaf
  * table if there is none, which takes another attempt.

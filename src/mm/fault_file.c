@@ -262,10 +262,17 @@ static enum quire_outcome map_copy(struct quire_fault *f)
 	return QUIRE_FAULT_DONE;
 }
 
+/*
+ * Whom a fault asks (a driver for the page, a file before the first write) is asked once: so the leaf table,
+ * for want of which an attempt would end, is made first.
+ */
 static enum quire_outcome fault_object(struct quire_fault *f)
 {
-	enum quire_outcome r = take_cache_page(f);
+	enum quire_outcome r;
 
+	if (quire_fault_is_write(f) && quire_vma_is_tracked(f->vma) && !f->populated)
+		return quire_fault_make_leaf(f);
+	r = take_cache_page(f);
 	if (r)
 		return r;
 	if (is_private_write(f))
@@ -331,6 +338,8 @@ static enum quire_outcome fault_driver(struct quire_fault *f)
 	};
 	enum quire_outcome r;
 
+	if (!f->populated)
+		return quire_fault_make_leaf(f);
 	if (!quire_vma_pin(vma))
 		return QUIRE_FAULT_AGAIN;
 	f->pinned = vma;
