@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The quire command: reads the command line and calls the sub-command. Exit statuses are in util.h; a
+ * wrong command line is 2.
+ */
+#include <argp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <quire/quire.h>
+
+#include "commands.h"
+#include "record.h"
+#include "shadow.h"
+
+#define VERSION                                                                                                \
+	QUIRE_STR(QUIRE_VERSION_MAJOR) "." QUIRE_STR(QUIRE_VERSION_MINOR) "." QUIRE_STR(QUIRE_VERSION_PATCH)
+
+enum key { KEY_MAPS = 256, KEY_RECORD, KEY_SVG, KEY_NO_TIME };
+
+struct options {
+	struct shadow_options shadow;
+	const char *output, *svg;
+	bool quiet, no_time;
+	char **rest;
+	size_t nr_rest;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case KEY_MAPS:
+		if (strcmp(arg, "call") == 0)
+			o->shadow.maps = SHADOW_MAPS_CALL;
+		else if (strcmp(arg, "exec") == 0)
+			o->shadow.maps = SHADOW_MAPS_EXEC;
+		else if (strcmp(arg, "exit") == 0)
+			o->shadow.maps = SHADOW_MAPS_EXIT;
+		else
+			argp_error(state, "--maps is call, exec or exit, not '%s'", arg);
+		break;
+	case KEY_RECORD:
+	case 'o':
+		o->output = arg;
+		break;
+	case KEY_SVG:
+		o->svg = arg;
+		break;
+	case KEY_NO_TIME:
+		o->no_time = true;
+		break;
+	case 'q':
+		o->quiet = true;
+		break;
+	case ARGP_KEY_ARGS:
+		o->rest = state->argv + state->next;
+		o->nr_rest = (size_t)(state->argc - state->next);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+#define QUIET { "quiet", 'q', NULL, 0, "Show no progress", 0 }
+
+static const struct argp_option shadow_options[] = {
+	{ "maps", KEY_MAPS, "WHEN", 0,
+	  "Compare the whole maps text at each exec, exit and after every call (call), at each exec and exit (exec), "
+	  "or at exits alone (exit). Default: at each exec, exit and every 1000 calls of a space",
+	  0 },
+	{ "record", KEY_RECORD, "FILE", 0, "Also write a recording to FILE", 0 },
+	QUIET,
+	{ 0 },
+};
+static const struct argp_option record_options[] = {
+	{ "output", 'o', "FILE", 0, "Write the recording to FILE", 0 },
+	QUIET,
+	{ 0 },
+};
+static const struct argp_option replay_options[] = {
+	{ "no-time", KEY_NO_TIME, NULL, 0, "Compare only; do not measure calls a second", 0 },
+	QUIET,
+	{ 0 },
+};
+static const struct argp_option spaces_options[] = {
+	{ "svg", KEY_SVG, "FILE", 0, "Draw the spaces into FILE instead, to scale, huge empty stretches folded", 0 },
+	QUIET,
+	{ 0 },
+};
+
+static const struct argp shadow_argp = {
+	shadow_options, parse, "[--] CMD [ARG...]",
+	"Run CMD, follow every call that it and all its processes make on their address spaces, serve each in Quire, and "
+	"compare every result and the areas with Linux's."
+	"\vThe report goes to standard error; CMD's input, output and signals are its own. Exit status: 0 CMD ran and "
+	"nothing differed, 1 something differed, 2 misuse, 3 CMD could not be run or followed.",
+	NULL, NULL, NULL,
+};
+static const struct argp record_argp = {
+	record_options, parse, "-o FILE [--] CMD [ARG...]",
+	"Run CMD and write its calls, and what Linux answered, to FILE.", NULL, NULL, NULL,
+};
+static const struct argp replay_argp = {
+	replay_options, parse, "FILE...",
+	"Serve the calls of recordings in Quire, compare every answer with Linux's, and print calls a second."
+	"\vExit status: 0 nothing differed, 1 something differed, 2 a recording is truncated or damaged (one line names the "
+	"line).",
+	NULL, NULL, NULL,
+};
+static const struct argp maps_argp = {
+	spaces_options, parse, "FILE",
+	"Show the spaces at the end of a recording as /proc/PID/maps shows them.", NULL, NULL, NULL,
+};
+static const struct argp smaps_argp = {
+	spaces_options, parse, "FILE",
+	"Show the spaces at the end of a recording as /proc/PID/smaps shows them. Pages are not recorded, so that what counts "
+	"them is 0.",
+	NULL, NULL, NULL,
+};
+
+enum command { SHADOW, RECORD, REPLAY, MAPS, SMAPS };
+
+static const struct {
+	const char *name;
+	const struct argp *argp;
+} commands[] = {
+	[SHADOW] = { "shadow", &shadow_argp }, [RECORD] = { "record", &record_argp }, [REPLAY] = { "replay", &replay_argp },
+	[MAPS] = { "maps", &maps_argp },       [SMAPS] = { "smaps", &smaps_argp },
+};
+
+static int run(enum command command, struct options *o)
+{
+	switch (command) {
+	case SHADOW:
+	case RECORD:
+		o->shadow.report = command == SHADOW;
+		o->shadow.record = o->output;
+		o->shadow.quiet = o->quiet;
+		o->shadow.argv = o->rest;
+		return shadow_run(&o->shadow);
+	case REPLAY:
+		return replay_run(o->rest, o->nr_rest, o->quiet, !o->no_time);
+	default:
+		return spaces_run(o->rest[0], command == SMAPS, o->svg, o->quiet);
+	}
+}
+
+static int run_command(enum command command, int argc, char **argv)
+{
+	struct options o = { 0 };
+	char name[64];
+
+	/* Messages name the sub-command. */
+	snprintf(name, sizeof(name), "quire %s", commands[command].name);
+	argv[0] = name;
+	if (argp_parse(commands[command].argp, argc, argv, ARGP_IN_ORDER, NULL, &o))
+		return TOOL_MISUSE;
+	if (o.nr_rest == 0 || (command >= MAPS && o.nr_rest > 1) || (command == RECORD && !o.output)) {
+		argp_help(commands[command].argp, stderr, ARGP_HELP_STD_USAGE, name);
+		return TOOL_MISUSE;
+	}
+	return run(command, &o);
+}
+
+/* ---- quire itself ------------------------------------------------------------------------ */
+
+static error_t parse_main(int key, char *arg, struct argp_state *state)
+{
+	switch (key) {
+	case ARGP_KEY_ARG:
+		*(char **)state->input = arg;
+		state->next = state->argc;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp main_argp = {
+	NULL, parse_main, "shadow [OPTION...] [--] CMD [ARG...]\nrecord -o FILE [--] CMD [ARG...]\nreplay FILE...\n"
+			  "maps [--svg=FILE] FILE\nsmaps FILE",
+	"Quire's address spaces beside Linux's: every answer compared."
+	"\v'quire COMMAND --help' says more about a command.",
+	NULL, NULL, NULL,
+};
+
+int main(int argc, char **argv)
+{
+	char *command = NULL;
+	unsigned i;
+
+	argp_program_version = "quire " VERSION;
+	argp_err_exit_status = TOOL_MISUSE;
+	/* Options before the sub-command are quire's; the sub-command reads the rest. */
+	for (i = 1; i < (unsigned)argc && argv[i][0] == '-'; i++)
+		;
+	if (argp_parse(&main_argp, (int)i < argc ? (int)i + 1 : argc, argv, ARGP_IN_ORDER, NULL, &command))
+		return TOOL_MISUSE;
+	if (!command) {
+		argp_help(&main_argp, stderr, ARGP_HELP_STD_USAGE, (char *)"quire");
+		return TOOL_MISUSE;
+	}
+	argc -= (int)i;
+	argv += i;
+	for (i = 0; i < QUIRE_ARRAY_SIZE(commands); i++) {
+		if (strcmp(commands[i].name, command) == 0)
+			return run_command((enum command)i, argc, argv);
+	}
+	tool_warn("'%s' is no command; quire --help names them", command);
+	return TOOL_MISUSE;
+}
