@@ -84,16 +84,21 @@ void quire_account_gone(struct quire_mm *mm, const struct quire_tally *gone)
 
 bool quire_may_expand(struct quire_mm *mm, uint64_t flags, uint64_t pages)
 {
+	return quire_may_expand_from(mm, flags, mm->total_vm, mm->data_vm, pages);
+}
+
+bool quire_may_expand_from(struct quire_mm *mm, uint64_t flags, uint64_t total_vm, uint64_t data_vm, uint64_t pages)
+{
 	const struct quire_limits *limits = &mm->limits;
 
-	if (mm->total_vm + pages > limits->as >> QUIRE_PAGE_SHIFT)
+	if (total_vm + pages > limits->as >> QUIRE_PAGE_SHIFT)
 		return false;
 	if ((flags & (QUIRE_VM_WRITE | QUIRE_VM_SHARED | QUIRE_VM_GROWSDOWN)) != QUIRE_VM_WRITE)
 		return true;
-	if (mm->data_vm + pages <= limits->data >> QUIRE_PAGE_SHIFT)
+	if (data_vm + pages <= limits->data >> QUIRE_PAGE_SHIFT)
 		return true;
 	/* Valgrind sets its client's soft limit to 0, to serve brk by itself. */
-	return limits->data == 0 && mm->data_vm + pages <= limits->data_hard >> QUIRE_PAGE_SHIFT;
+	return limits->data == 0 && data_vm + pages <= limits->data_hard >> QUIRE_PAGE_SHIFT;
 }
 
 bool quire_mlock_ok(struct quire_mm *mm, uint64_t flags, uint64_t pages)

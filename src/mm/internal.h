@@ -166,6 +166,8 @@ void quire_plan_cancel(struct quire_plan *plan);
 
 /* Linux's may_expand_vm: room for pages more of kind flags under RLIMIT_AS and RLIMIT_DATA? */
 bool quire_may_expand(struct quire_mm *mm, uint64_t flags, uint64_t pages);
+/* The same, were total_vm and data_vm these: in the middle of a plan. */
+bool quire_may_expand_from(struct quire_mm *mm, uint64_t flags, uint64_t total_vm, uint64_t data_vm, uint64_t pages);
 /* Linux's vm_stat_account: total, exec, stack, data; pages may be negative. */
 void quire_account_vm(struct quire_mm *mm, uint64_t flags, int64_t pages);
 /* Linux's security_vm_enough_memory: commit pages, or -ENOMEM. */

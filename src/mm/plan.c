@@ -429,7 +429,8 @@ void quire_plan_finish(struct quire_plan *plan)
 
 		quire_list_del(&vma->plan_link);
 		vma->plan_marks = 0;
-		if (vma->object)
+		/* Unless mremap has done so already. */
+		if (!quire_list_empty(&vma->object_link))
 			quire_object_unlink(vma);
 		if (quire_vma_owner(vma))
 			quire_anon_unlink(q, vma);
