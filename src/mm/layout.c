@@ -66,6 +66,12 @@ void quire_layout_init(struct quire_layout *layout, bool compat, bool legacy, ui
 
 /* ---- A gap ------------------------------------------------------------------------------- */
 
+/* A fixed address may lie in the kernel's half, and is then as negative as an errno, but further down. */
+static bool is_errno(int64_t found)
+{
+	return found < 0 && found >= -4095;
+}
+
 /* What one search is for. */
 struct wish {
 	struct quire_mm *mm;
@@ -201,7 +207,7 @@ static int64_t find_aligned(const struct wish *w, uint64_t offset, uint64_t alig
 	if (padded.len < w->len || offset + padded.len < offset)
 		return 0;
 	found = find_gap(&padded);
-	if (found < 0)
+	if (is_errno(found))
 		return 0;
 	if ((quire_uaddr_t)found == w->addr)
 		return found;
@@ -232,7 +238,7 @@ int64_t quire_get_unmapped_area(struct quire_mm *mm, quire_uaddr_t addr, uint64_
 		found = find_aligned(&w, file ? pgoff << QUIRE_PAGE_SHIFT : 0, align);
 	if (!found)
 		found = find_gap(&w);
-	if (found < 0)
+	if (is_errno(found))
 		return found;
 	if ((quire_uaddr_t)found > mm->layout.task_size - len)
 		return -QUIRE_ENOMEM;
