@@ -266,7 +266,8 @@ quire_pte_t quire_cursor_replace(struct quire_cursor *c, quire_uaddr_t addr, qui
 	old = entry_exchange(fmt, c->entries, i, pte);
 	if ((old != 0) != (pte != 0))
 		table_count(c->leaf, pte ? 1 : -1);
-	if (pte_present(fmt, old))
+	/* Not only a present one: whoever took its presence (mprotect, a move) may not have flushed yet. */
+	if (quire_pte_kind(fmt, old) == QUIRE_PTE_PAGE)
 		gather_mark(c, quire_page_down(addr), quire_page_down(addr) + QUIRE_PAGE_SIZE);
 	return old;
 }
