@@ -754,18 +754,18 @@ static void a_driver_maps_raw_frames_that_nobody_counts(void **state)
 
 /* ---- One thing in the middle of another -------------------------------------------------- */
 
-/* What is to happen the next time a frame is handed out: in get_page, after it has found nothing. */
-static void (*at_next_frame)(void);
+/* What is to happen the next time a frame is handed out: in get_page, after it has found nothing. Or see on_flush(). */
+static void (*at_next_event)(void);
 static struct quire_page *got_in_between;
 
 static void on_frame(void *ctx, quire_pfn_t pfn, unsigned order, bool allocated)
 {
-	void (*fn)(void) = at_next_frame;
+	void (*fn)(void) = at_next_event;
 
 	(void)ctx;
 	(void)pfn;
 	(void)order;
-	at_next_frame = NULL;
+	at_next_event = NULL;
 	if (allocated && fn)
 		fn();
 }
@@ -775,7 +775,7 @@ static void watch_frames(void (*fn)(void))
 	static const struct machine_hooks hooks = { .frames = on_frame };
 
 	machine_set_hooks(m, &hooks, NULL);
-	at_next_frame = fn;
+	at_next_event = fn;
 }
 
 static void truncate_to_nothing(void)
@@ -790,7 +790,7 @@ static void a_page_does_not_get_in_behind_a_truncate(void **state)
 	(void)state;
 	watch_frames(truncate_to_nothing);
 	assert_int_equal(quire_object_get_page(&d->object, 5, &page), -QUIRE_EFAULT);
-	assert_null(at_next_frame); /* it came to that */
+	assert_null(at_next_event); /* it came to that */
 	assert_null(page);
 	assert_int_equal(d->object.nr_pages, 0);
 	assert_int_equal(d->reads, 0);
@@ -815,6 +815,83 @@ static void of_two_who_bring_a_page_the_first_wins(void **state)
 	assert_int_equal(stat(QUIRE_STAT_FILE_PAGES), 1);
 	quire_page_put(q, page);
 	quire_page_put(q, page);
+}
+
+/* The next TLB flush: in the middle of moving or copying entries. */
+static void on_flush(void *ctx, const struct quire_tlb_flush *flush)
+{
+	void (*fn)(void) = ctx ? at_next_event : NULL;
+
+	(void)flush;
+	at_next_event = NULL;
+	if (fn)
+		fn();
+}
+
+static void watch_flushes(void (*fn)(void))
+{
+	static const struct machine_hooks hooks = { .flush = on_flush };
+
+	machine_set_hooks(m, &hooks, m);
+	at_next_event = fn;
+}
+
+static void truncate_to_one_page(void)
+{
+	quire_object_truncate(&d->object, PAGE);
+}
+
+static void a_truncate_finds_pages_that_mremap_is_moving(void **state)
+{
+	(void)state;
+	map_disk(mm, AT, 4, RW, QUIRE_MAP_SHARED, 0);
+	map_disk(mm, AT + 4 * PAGE, 4, RW, QUIRE_MAP_PRIVATE, 0);
+	for (uint64_t i = 0; i < 4; i++) {
+		put(AT + i * PAGE, 0x11);
+		put(AT + (4 + i) * PAGE, 0x22);
+	}
+	for (uint64_t at = 0; at < 8; at += 4) {
+		quire_object_truncate(&d->object, 4 * PAGE);
+		assert_int_equal(get(AT + (at + 3) * PAGE), at ? disk_byte(3 * PAGE) : 0x11);
+		put(AT + (at + 3) * PAGE, 0x33);
+		watch_flushes(truncate_to_one_page);
+		assert_int_equal(quire_mremap(mm, AT + at * PAGE, 4 * PAGE, 4 * PAGE,
+					      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, ELSEWHERE + at * PAGE),
+				 ELSEWHERE + at * PAGE);
+		assert_null(at_next_event);
+		assert_int_equal(d->object.size, PAGE);
+		assert_int_equal(get(ELSEWHERE + at * PAGE), at ? 0x22 : 0x11);
+		for (uint64_t i = 1; i < 4; i++) {
+			assert_false(is_mapped(mm, ELSEWHERE + (at + i) * PAGE));
+			assert_bus(ELSEWHERE + (at + i) * PAGE, true);
+		}
+		assert_sound(mm);
+	}
+}
+
+static void a_truncate_finds_pages_that_fork_has_copied(void **state)
+{
+	struct quire_mm *child;
+
+	(void)state;
+	map_disk(mm, AT, 4, RW, QUIRE_MAP_PRIVATE, 0);
+	put(AT, 0x11);
+	put(AT + 3 * PAGE, 0x22);
+	assert_int_equal(get(AT + 2 * PAGE), disk_byte(2 * PAGE));
+	watch_flushes(truncate_to_one_page);
+	assert_int_equal(quire_fork(mm, &child), 0);
+	assert_null(at_next_event);
+	for (uint64_t i = 1; i < 4; i++) {
+		assert_false(is_mapped(mm, AT + i * PAGE));
+		assert_false(is_mapped(child, AT + i * PAGE));
+	}
+	run_in(child);
+	assert_int_equal(get(AT), 0x11);
+	assert_bus(AT + 2 * PAGE, false);
+	assert_bus(AT + 3 * PAGE, false);
+	assert_sound(child);
+	run_in(mm);
+	quire_mmput(child);
 }
 
 /* CPU 0 is in read_page or write_page, until another CPU waits for the page's lock. */
@@ -1101,6 +1178,8 @@ int main(void)
 		TEST(a_driver_maps_raw_frames_that_nobody_counts),
 		TEST(a_page_does_not_get_in_behind_a_truncate),
 		TEST(of_two_who_bring_a_page_the_first_wins),
+		TEST(a_truncate_finds_pages_that_mremap_is_moving),
+		TEST(a_truncate_finds_pages_that_fork_has_copied),
 		TEST(who_waited_for_a_page_that_failed_reads_it_himself),
 		TEST(a_truncate_waits_for_a_page_that_is_being_read),
 		TEST(a_store_during_write_back_waits_and_counts_again),
