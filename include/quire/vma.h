@@ -31,8 +31,7 @@ struct quire_anon;
 #define QUIRE_VM_MAYSHARE 0x00000080ull   /* ms */
 #define QUIRE_VM_GROWSDOWN 0x00000100ull  /* gd */
 #define QUIRE_VM_PFNMAP 0x00000400ull     /* pf */
-#define QUIRE_VM_MAYBE_GUARD 0x00000800ull /* gu: guard entries were put into it once; sticky: areas that differ in it
-					    * merge, and the result has it */
+#define QUIRE_VM_MAYBE_GUARD 0x00000800ull /* gu: guard entries were put into it once */
 #define QUIRE_VM_LOCKED 0x00002000ull     /* lo */
 #define QUIRE_VM_IO 0x00004000ull         /* io */
 #define QUIRE_VM_SEQ_READ 0x00008000ull   /* sr */
@@ -57,6 +56,8 @@ struct quire_anon;
 
 #define QUIRE_VM_ACCESS_FLAGS (QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_EXEC)
 #define QUIRE_VM_LOCKED_MASK (QUIRE_VM_LOCKED | QUIRE_VM_LOCKONFAULT)
+/* Areas that differ in these merge all the same; the result has what either had. */
+#define QUIRE_VM_STICKY (QUIRE_VM_SOFTDIRTY | QUIRE_VM_MAYBE_GUARD)
 #define QUIRE_VM_SPECIAL (QUIRE_VM_IO | QUIRE_VM_DONTEXPAND | QUIRE_VM_PFNMAP | QUIRE_VM_MIXEDMAP)
 
 /* ---- The area ---------------------------------------------------------------------------- */

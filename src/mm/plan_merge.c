@@ -121,6 +121,7 @@ static struct quire_vma *join_before(struct quire_plan *plan, struct quire_vma *
 		return NULL;
 	inherit_owner(joined, with.next);
 	inherit_owner(joined, middle);
+	joined->flags |= (span->flags | (with.next ? with.next->flags : 0)) & QUIRE_VM_STICKY;
 	if (shrink(plan, middle, span))
 		return NULL;
 	if (with.next)
@@ -138,6 +139,7 @@ static struct quire_vma *join_after(struct quire_plan *plan, struct quire_vma *m
 	if (!joined)
 		return NULL;
 	inherit_owner(joined, middle);
+	joined->flags |= span->flags & QUIRE_VM_STICKY;
 	if (shrink(plan, middle, span))
 		return NULL;
 	joined->start = span->start;
@@ -245,9 +247,11 @@ static struct quire_vma *merge_new(struct quire_plan *plan, const struct quire_v
 		return NULL;
 	}
 	quire_plan_cover(plan, proto->start, proto->end);
+	joined->flags |= proto->flags & QUIRE_VM_STICKY;
 	if (with.prev) {
 		inherit_owner(joined, with.next);
 		if (with.next) {
+			joined->flags |= with.next->flags & QUIRE_VM_STICKY;
 			end = with.next->end;
 			quire_plan_vanish(plan, with.next);
 		}

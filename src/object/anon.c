@@ -163,7 +163,7 @@ void quire_anon_share(struct quire_vma *to, const struct quire_vma *from)
 static bool compatible(const struct quire_vma *a, const struct quire_vma *b)
 {
 	return a->end == b->start && a->file == b->file &&
-	       ((a->flags ^ b->flags) & ~(QUIRE_VM_ACCESS_FLAGS | QUIRE_VM_SOFTDIRTY)) == 0 &&
+	       ((a->flags ^ b->flags) & ~(QUIRE_VM_ACCESS_FLAGS | QUIRE_VM_STICKY)) == 0 &&
 	       b->pgoff == a->pgoff + quire_vma_pages(a);
 }
 

@@ -22,7 +22,7 @@
 
 static bool agrees(const struct quire_span *span, const struct quire_vma *vma)
 {
-	return !((vma->flags ^ span->flags) & ~QUIRE_VM_SOFTDIRTY) && vma->file == span->file &&
+	return !((vma->flags ^ span->flags) & ~QUIRE_VM_STICKY) && vma->file == span->file &&
 	       vma->ops == span->ops && vma->private_data == span->private_data;
 }
 
