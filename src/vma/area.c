@@ -62,6 +62,7 @@ struct quire_vma *quire_vma_copy(const struct quire_vma *vma)
 	copy->chain = NULL;
 	copy->state = QUIRE_VMA_NEW;
 	copy->plan_marks = 0;
+	copy->pins = 0;
 	copy->id = fresh_id(vma->mm);
 	copy->deferred.next = NULL;
 	copy->deferred.fn = NULL;
