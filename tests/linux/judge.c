@@ -540,8 +540,16 @@ static uint64_t parse_flags(const char *text)
 	return flags;
 }
 
+/* The kernel's own mappings cannot be cut. */
+static int never_split(struct quire_vma *vma, quire_uaddr_t addr)
+{
+	return -QUIRE_EINVAL;
+}
+
 static const struct quire_vm_ops named_ops[] = {
-	{ .name = "[vvar]" }, { .name = "[vdso]" }, { .name = "[vvar_vclock]" },
+	{ .name = "[vvar]", .may_split = never_split },
+	{ .name = "[vdso]", .may_split = never_split },
+	{ .name = "[vvar_vclock]", .may_split = never_split },
 };
 
 /* Build mm as the kernel set the child up. */
