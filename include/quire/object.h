@@ -14,26 +14,39 @@
 /* ---- Files ------------------------------------------------------------------------------- */
 
 /*
- * What a file system gives. All but release may sleep; none is called with a spin lock or in a grace period.
- * Errors: an errno, which a fault turns into SIGBUS (ENOMEM into out-of-memory), msync returns as it is.
- * None of them may call quire_object_write(), _truncate(), _punch_hole() or _sync() for the same object:
- * these hold locks that the caller of the operation may have.
+ * What a file system gives. All but release may sleep; none is called with a spin lock or in a
+ * grace period. Errors: an errno, which a fault turns into SIGBUS (ENOMEM into out-of-memory),
+ * msync returns as it is. None of them may call quire_object_write(), _truncate(), _punch_hole()
+ * or _sync() for the same object: these hold locks that the caller of the operation may have.
  */
 struct quire_file_ops {
-	/* Fill page (locked, not up to date) with file page page->index; what lies beyond the end of the file
-	 * is zeroed by the caller afterwards. NULL: a page of zeroes. */
+	/*
+	 * Fill page (locked, not up to date) with file page page->index; what lies beyond the
+	 * end of the file is zeroed by the caller afterwards. NULL: a page of zeroes.
+	 */
 	int (*read_page)(struct quire_object *object, struct quire_page *page);
-	/* Store a page (locked, its dirty mark already cleared, nobody can change it meanwhile). After an error the
-	 * page is dirty again. NULL: never written back (tmpfs, memfd). */
+	/*
+	 * Store a page (locked, its dirty mark already cleared, nobody can change it meanwhile).
+	 * After an error the page is dirty again. NULL: never written back (tmpfs, memfd).
+	 */
 	int (*write_page)(struct quire_object *object, struct quire_page *page);
-	/* A shared mapping is about to dirty page (locked) for the first time since it was clean. NULL: always fine. */
+	/*
+	 * A shared mapping is about to dirty page (locked) for the first time since it was
+	 * clean. NULL: always fine.
+	 */
 	int (*page_mkwrite)(struct quire_object *object, struct quire_page *page);
-	/* fallocate(PUNCH_HOLE) behind madvise(MADV_REMOVE): free [start, end) bytes, both page aligned. The
-	 * object's pages there have been dropped already. Called by quire_object_punch_hole(). NULL: EOPNOTSUPP. */
+	/*
+	 * fallocate(PUNCH_HOLE) behind madvise(MADV_REMOVE): free [start, end) bytes, both page
+	 * aligned. The object's pages there have been dropped already. Called by
+	 * quire_object_punch_hole(). NULL: EOPNOTSUPP.
+	 */
 	int (*punch_hole)(struct quire_object *object, uint64_t start, uint64_t end);
-	/* Last reference gone; all pages are gone already, dirty ones too: a host that wants them on its disk
-	 * keeps a reference of its own and syncs before it drops it. May not sleep: the last reference is
-	 * often an area's, which goes after a grace period. NULL: nothing. */
+	/*
+	 * Last reference gone; all pages are gone already, dirty ones too: a host that wants
+	 * them on its disk keeps a reference of its own and syncs before it drops it. May not
+	 * sleep: the last reference is often an area's, which goes after a grace period. NULL:
+	 * nothing.
+	 */
 	void (*release)(struct quire_object *object);
 };
 
@@ -58,18 +71,23 @@ struct quire_object {
 	void *private_data;        /* the file system's own */
 	uint32_t refs;             /* files, areas, whoever; atomic */
 	uint32_t flags;            /* QUIRE_OBJECT_* */
-	uint64_t size;             /* bytes; changed by quire_object_truncate() and _write() under tree_lock; atomic */
+	uint64_t size;             /* bytes; changed by quire_object_truncate() and _write()
+				    * under tree_lock; atomic */
 	struct quire_mutex resize; /* see above */
 	struct quire_mutex lock;   /* areas; held while the reverse map is walked */
 	struct quire_list areas;   /* by quire_vma.object_link */
 	uint64_t nr_writable;      /* areas that are SHARED and MAYWRITE; under lock */
 	struct quire_spinlock tree_lock;
-	struct quire_radix_node *tree; /* radix tree of pages by index; readers under a grace period */
+	struct quire_radix_node *tree; /* radix tree of pages by index; readers under a grace
+				        * period */
 	uint64_t nr_pages;         /* under tree_lock */
-	uint64_t committed_pages;  /* promised to it (quire_mms.committed), given back when it goes; set by its maker */
-	uint64_t truncations;      /* grows before each unmapping of a range. A fault that is about to set an entry which
-				    * the page lock does not protect (a private copy, a driver's frame) compares it
-				    * under the leaf lock with what it was when it looked at the page; atomic */
+	uint64_t committed_pages;  /* promised to it (quire_mms.committed), given back when it
+				    * goes; set by its maker */
+	uint64_t truncations;      /* grows before each unmapping of a range. A fault that is
+				    * about to set an entry which the page lock does not protect
+				    * (a private copy, a driver's frame) compares it under the
+				    * leaf lock with what it was when it looked at the page;
+				    * atomic */
 };
 
 /* Largest size a file can have, as Linux's MAX_LFS_FILESIZE. */
@@ -81,26 +99,35 @@ static inline uint64_t quire_size_pages(uint64_t size)
 	return (size >> QUIRE_PAGE_SHIFT) + ((size & (QUIRE_PAGE_SIZE - 1)) != 0);
 }
 
-#define QUIRE_OBJECT_SHMEM 0x1u /* shared anonymous memory or tmpfs: pages count as shmem, not file */
+#define QUIRE_OBJECT_SHMEM 0x1u /* shared anonymous memory or tmpfs: pages count as shmem, not
+				 * file */
 #define QUIRE_OBJECT_NOSYNC 0x2u /* dirty pages need no page_mkwrite and no write-back */
 
-/* An open file (Linux: struct file). Areas of two opens of one file do not merge. The host embeds or allocates it. */
+/*
+ * An open file (Linux: struct file). Areas of two opens of one file do not merge. The host
+ * embeds or allocates it.
+ */
 struct quire_file {
 	struct quire_object *object; /* holds a reference */
 	const struct quire_vm_ops *vm_ops; /* for its areas; NULL: plain page cache */
-	/* Look at a new area (not visible yet, its flags, ops and private_data may be changed) before it is mapped: 0 or an errno.
-	 * NULL: fine. A driver sets QUIRE_VM_PFNMAP and the like here. */
+	/*
+	 * Look at a new area (not visible yet, its flags, ops and private_data may be changed)
+	 * before it is mapped: 0 or an errno. NULL: fine. A driver sets QUIRE_VM_PFNMAP and the
+	 * like here.
+	 */
 	int (*mmap)(struct quire_file *file, struct quire_vma *vma);
 	/* Last reference gone. NULL: nothing (the struct is static). */
 	void (*release)(struct quire *q, struct quire_file *file);
 	void *private_data;
-	const char *path;       /* what maps shows; not copied, lives as long as the file; NULL: nothing */
+	const char *path;       /* what maps shows; not copied, lives as long as the file; NULL:
+				 * nothing */
 	uint64_t inode;
 	uint32_t dev_major, dev_minor;
 	uint32_t flags;         /* QUIRE_FILE_* */
 	uint32_t refs;          /* atomic; starts at 1 */
-	uint64_t map_align;     /* mappings that contain a whole aligned stretch of this many bytes are placed so
-				 * that file offset and address agree modulo it (as today's ext4, xfs, btrfs do with 2 MiB); 0: no */
+	uint64_t map_align;     /* mappings that contain a whole aligned stretch of this many
+				 * bytes are placed so that file offset and address agree modulo
+				 * it (as today's ext4, xfs, btrfs do with 2 MiB); 0: no */
 };
 
 #define QUIRE_FILE_READ 0x01u   /* opened for reading */
@@ -113,110 +140,140 @@ struct quire_file {
 #define QUIRE_FILE_SHMEM_ANON 0x80u /* made by MAP_SHARED|MAP_ANONYMOUS: "/dev/zero (deleted)" */
 
 void quire_file_get(struct quire_file *file);
-/* The last one calls file->release, which may free the struct, then drops the object's reference. Any context. */
+/*
+ * The last one calls file->release, which may free the struct, then drops the object's
+ * reference. Any context.
+ */
 void quire_file_put(struct quire *q, struct quire_file *file);
 
 /* ---- Objects ----------------------------------------------------------------------------- */
 
 struct quire_objects {
 	struct quire_cache radix_cache;  /* "radix_tree_node" */
-	struct quire_cache object_cache; /* "shmem_inode_cache": shared anonymous memory made here */
+	struct quire_cache object_cache; /* "shmem_inode_cache": shared anonymous memory */
 	struct quire_cache file_cache;   /* "filp": its files */
 	struct quire_cache anon_cache;   /* "anon_vma" */
-	struct quire_cache chain_cache;  /* "anon_vma_chain": short chains; longer ones from kmalloc */
+	struct quire_cache chain_cache;  /* "anon_vma_chain": short ones; else kmalloc */
 	uint64_t next_shmem_inode;       /* atomic */
 
 	/*
-	 * How this room reaches page tables: set by the mm room in quire_mms_init(). NULL in an instance that has
-	 * no spaces; then no object has areas. Both are called with object->lock held and the area linked (it may
-	 * be dead already: see quire_object_link()), may sleep, cannot fail, and have flushed when they return.
+	 * How this room reaches page tables: set by the mm room in quire_mms_init(). NULL in an
+	 * instance that has no spaces; then no object has areas. Both are called with
+	 * object->lock held and the area linked (it may be dead already: see
+	 * quire_object_link()), may sleep, cannot fail, and have flushed when they return.
 	 * [start, end) lies within the area.
 	 */
-	/* Empty the entries that map pages of the area's object; with even_cows, a private area's copies and
-	 * swapped-out copies too. Guard entries stay. Dirty bits go to the pages. */
+	/*
+	 * Empty the entries that map pages of the area's object; with even_cows, a private
+	 * area's copies and swapped-out copies too. Guard entries stay. Dirty bits go to the
+	 * pages.
+	 */
 	void (*zap)(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, bool even_cows);
-	/* Take WRITE and DIRTY from the entries that map pages of the area's object (it is a shared one);
-	 * quire_page_mark_dirty() for each page whose entry had DIRTY. */
+	/*
+	 * Take WRITE and DIRTY from the entries that map pages of the area's object (it is a
+	 * shared one); quire_page_mark_dirty() for each page whose entry had DIRTY.
+	 */
 	void (*wrprotect)(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end);
 };
 
 /* Make the caches. -ENOMEM: none is left behind. */
 int quire_objects_init(struct quire *q);
 
-/* Set up an object in memory the caller owns; refs is 1. ops may be NULL: all zeroes, never written back. */
-void quire_object_init(struct quire *q, struct quire_object *object, const struct quire_file_ops *ops,
-		       uint64_t size, uint32_t flags);
+/*
+ * Set up an object in memory the caller owns; refs is 1. ops may be NULL: all zeroes, never
+ * written back.
+ */
+void quire_object_init(struct quire *q, struct quire_object *object,
+		       const struct quire_file_ops *ops, uint64_t size, uint32_t flags);
 void quire_object_get(struct quire_object *object);
 /* The last one drops all pages, then calls ops->release. Outside spin locks; does not sleep. */
 void quire_object_put(struct quire_object *object);
 
-/* A new piece of shared anonymous memory of size bytes with a file for it: what MAP_SHARED|MAP_ANONYMOUS maps.
- * *file has one reference and holds the object's only one. -ENOMEM. */
+/*
+ * A new piece of shared anonymous memory of size bytes with a file for it: what mmap() with
+ * MAP_SHARED|MAP_ANONYMOUS maps. *file has one reference and holds the object's only one. -ENOMEM.
+ */
 int quire_shmem_file(struct quire *q, uint64_t size, struct quire_file **file);
 
 /*
- * The cached page at index with a reference, or NULL. Any context that may enter a grace period. The page
- * may not be up to date yet, or no longer be the object's: who maps it takes the page lock and looks at
- * quire_object_has_page().
+ * The cached page at index with a reference, or NULL. Any context that may enter a grace period.
+ * The page may not be up to date yet, or no longer be the object's: who maps it takes the page
+ * lock and looks at quire_object_has_page().
  */
 struct quire_page *quire_object_find_page(struct quire_object *object, uint64_t index);
 
-/* Page locked: is it still the object's, up to date and within its size? What a fault asks before it sets an entry. */
+/*
+ * Page locked: is it still the object's, up to date and within its size? What a fault asks
+ * before it sets an entry.
+ */
 bool quire_object_has_page(struct quire_object *object, const struct quire_page *page);
 
 /*
  * The page at index, up to date, with a reference, not locked: from the cache or read in.
- * -ENOMEM, or what read_page said; -EFAULT: index lies beyond the end. After an error the cache is as it
- * was. May sleep.
+ * -ENOMEM, or what read_page said; -EFAULT: index lies beyond the end. After an error the cache
+ * is as it was. May sleep.
  */
 int quire_object_get_page(struct quire_object *object, uint64_t index, struct quire_page **page);
 
 /*
- * Copy between a buffer and the file's cache, as read() and write() do: bytes done, fewer than len where it
- * stopped after some, else an errno: -ENOMEM, what read_page said, -EFBIG (write beyond
- * QUIRE_OBJECT_MAX_SIZE). write extends the size; one write or truncate at a time. May sleep.
+ * Copy between a buffer and the file's cache, as read() and write() do: bytes done, fewer than
+ * len where it stopped after some, else an errno: -ENOMEM, what read_page said, -EFBIG (write
+ * beyond QUIRE_OBJECT_MAX_SIZE). write extends the size; one write or truncate at a time. May
+ * sleep.
  */
 int64_t quire_object_read(struct quire_object *object, uint64_t pos, void *buf, size_t len);
 int64_t quire_object_write(struct quire_object *object, uint64_t pos, const void *buf, size_t len);
 
 /*
- * Set the size, at most QUIRE_OBJECT_MAX_SIZE. Smaller: pages beyond it are unmapped everywhere (private copies made from
- * them too, as Linux does), dropped, the rest of the last page is zeroed; later accesses beyond are
- * SIGBUS. Larger: what is new reads as zeroes. The host's own storage is the host's to cut, before this call. May sleep.
+ * Set the size, at most QUIRE_OBJECT_MAX_SIZE. Smaller: pages beyond it are unmapped everywhere
+ * (private copies made from them too, as Linux does), dropped, the rest of the last page is
+ * zeroed; later accesses beyond are SIGBUS. Larger: what is new reads as zeroes. The host's own
+ * storage is the host's to cut, before this call. May sleep.
  */
 void quire_object_truncate(struct quire_object *object, uint64_t size);
 
 /* Unmap the pages [first, last] from every area; even_cows: private copies too. */
 void quire_object_unmap(struct quire_object *object, uint64_t first, uint64_t last, bool even_cows);
 
-/* Drop pages [first, last] from mappings and cache, dirty or not; private copies stay. May sleep. */
+/*
+ * Drop pages [first, last] from mappings and cache, dirty or not; private copies stay. May
+ * sleep.
+ */
 void quire_object_drop(struct quire_object *object, uint64_t first, uint64_t last);
 
-/* Free [start, end) bytes, page aligned, which then read as zeroes: drop, ops->punch_hole, and drop what was read in
- * between. -EOPNOTSUPP: nothing happened; or what punch_hole said. May sleep. */
+/*
+ * Free [start, end) bytes, page aligned, which then read as zeroes: drop, ops->punch_hole, and
+ * drop what was read in between. -EOPNOTSUPP: nothing happened; or what punch_hole said. May
+ * sleep.
+ */
 int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_t end);
 
 /*
- * Write back dirty pages of [first, last]: write-protects each mapping entry and takes its dirty bit over
- * before the page is written, so that a later store is seen again. First error, after trying all. May sleep.
+ * Write back dirty pages of [first, last]: write-protects each mapping entry and takes its dirty
+ * bit over before the page is written, so that a later store is seen again. First error, after
+ * trying all. May sleep.
  */
 int quire_object_sync(struct quire_object *object, uint64_t first, uint64_t last);
 
-/* The page's content is newer than the file: an entry's dirty bit, a write. For a page with a reference, cached or no
- * longer (then only the flag is set). Any context, leaf locks held or not. */
+/*
+ * The page's content is newer than the file: an entry's dirty bit, a write. For a page with a
+ * reference, cached or no longer (then only the flag is set). Any context, leaf locks held or
+ * not.
+ */
 void quire_page_mark_dirty(struct quire *q, struct quire_page *page);
 
 quire_broken_t quire_object_check(struct quire_object *object);
 
 /*
- * Reverse map: called by whoever makes areas visible or gone. May sleep (object->lock); cannot fail. Areas without an
- * object are left alone.
+ * Reverse map: called by whoever makes areas visible or gone. May sleep (object->lock); cannot
+ * fail. Areas without an object are left alone.
  *
- * Truncate and write-back find an entry only through a linked area. So an area is linked before it gets entries
- * (a child's before fork copies them), and unlinked when it has none any more or a successor with the same
- * pages at the same addresses is linked. They walk in the order of linking: where entries
- * are copied or moved from an older area to a younger one, they meet each of them at one place at least.
- * While a dead area is still linked, nothing but its own entries or such a successor's stands at its addresses.
+ * Truncate and write-back find an entry only through a linked area. So an area is linked before
+ * it gets entries (a child's before fork copies them), and unlinked when it has none any more or
+ * a successor with the same pages at the same addresses is linked. They walk in the order of
+ * linking: where entries are copied or moved from an older area to a younger one, they meet each
+ * of them at one place at least. While a dead area is still linked, nothing but its own entries
+ * or such a successor's stands at its addresses.
  */
 void quire_object_link(struct quire_vma *vma);
 void quire_object_unlink(struct quire_vma *vma);
@@ -231,10 +288,12 @@ void quire_object_unlink(struct quire_vma *vma);
 struct quire_anon {
 	struct quire_anon *root, *parent; /* a root is its own parent; constant */
 	struct quire_spinlock lock;       /* root's only: the family's counters */
-	uint32_t refs;                    /* chains that name it, other owners whose parent it is; atomic */
+	uint32_t refs;                    /* chains that name it, other owners whose parent it
+					   * is; atomic */
 	uint32_t nr_links;                /* live areas whose chain names it */
 	uint32_t nr_active;               /* live areas whose anon it is */
-	uint32_t nr_children;             /* owners with nr_links > 0 whose parent it is; a root is its own child */
+	uint32_t nr_children;             /* owners with nr_links > 0 whose parent it is; a root
+					   * is its own child */
 };
 
 /* Immutable once an area has it; shared by the areas that a split made. Newest owner first. */
@@ -242,7 +301,8 @@ struct quire_anon_chain {
 	uint32_t refs;   /* areas that have it; atomic */
 	uint32_t count;  /* owners, at least 1 */
 	uint32_t room;   /* owners that it was made for */
-	bool counted;    /* made by fork, which has counted the child's links already: its quire_anon_link() has not come yet */
+	bool counted;    /* made by fork, which has counted the child's links already: its
+			  * quire_anon_link() has not come yet */
 	struct quire_anon *anon[];
 };
 
@@ -250,31 +310,40 @@ struct quire_anon_chain {
 #define QUIRE_ANON_CHAIN_SHORT 6
 
 /*
- * Give vma (NEW or ALIVE) an owner if it has none: that of a neighbour (next first, then previous) where Linux would
- * share it, else a new one; an ALIVE area's counters are those of a linked area from then on. Called by faults. The
- * caller keeps vma from being freed (a grace period, the writer lock). May allocate, does not sleep.
- * -ENOMEM; -EAGAIN: vma is frozen, busy or dead, look it up again after quire_mm_wait().
+ * Give vma (NEW or ALIVE) an owner if it has none: that of a neighbour (next first, then
+ * previous) where Linux would share it, else a new one; an ALIVE area's counters are those of a
+ * linked area from then on. Called by faults. The caller keeps vma from being freed (a grace
+ * period, the writer lock). May allocate, does not sleep. -ENOMEM; -EAGAIN: vma is frozen, busy
+ * or dead, look it up again after quire_mm_wait().
  */
 int quire_anon_prepare(struct quire_vma *vma);
 
 /*
- * The chain and owner of a child's area at fork; what child had as a copy of parent is dropped. parent's owner does not
- * change meanwhile (frozen or set). Reuses an ancestor's owner that has no area left and fewer than two children,
- * as Linux does; since that depends on the counters, the child counts as linked from here on, so that the
- * next area of the same fork sees it, and its quire_anon_link() counts nothing more. -ENOMEM with nothing changed.
+ * The chain and owner of a child's area at fork; what child had as a copy of parent is dropped.
+ * parent's owner does not change meanwhile (frozen or set). Reuses an ancestor's owner that has
+ * no area left and fewer than two children, as Linux does; since that depends on the counters,
+ * the child counts as linked from here on, so that the next area of the same fork sees it, and
+ * its quire_anon_link() counts nothing more. -ENOMEM with nothing changed.
  */
 int quire_anon_fork(struct quire_vma *child, struct quire_vma *parent);
 
-/* Share from's owner and chain with to, which has none (split, merge, copy). A frozen owner is none. Cannot fail: references only. */
+/*
+ * Share from's owner and chain with to, which has none (split, merge, copy). A frozen owner is
+ * none. Cannot fail: references only.
+ */
 void quire_anon_share(struct quire_vma *to, const struct quire_vma *from);
 
-/* An area with an owner became visible / is gone: counters of every owner in its chain. Areas without one are left
- * alone. Replacing areas: link the new ones first. Cannot fail. */
+/*
+ * An area with an owner became visible / is gone: counters of every owner in its chain. Areas
+ * without one are left alone. Replacing areas: link the new ones first. Cannot fail.
+ */
 void quire_anon_link(struct quire *q, struct quire_vma *vma);
 void quire_anon_unlink(struct quire *q, struct quire_vma *vma);
 
-/* Drop an area's references to its owner and chain, unlinked or never linked (fork's counting is undone): when it
- * is freed. Both are NULL then. Any context. */
+/*
+ * Drop an area's references to its owner and chain, unlinked or never linked (fork's counting is
+ * undone): when it is freed. Both are NULL then. Any context.
+ */
 void quire_anon_release(struct quire *q, struct quire_vma *vma);
 
 /* Linux's "had uncowed parents": its chain names more than its own owner. */

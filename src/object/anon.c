@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owners of anonymous pages. Which areas may become one again depends on whose their private pages
- * are, so the owners are given, shared and reused exactly where Linux (6.18) does it. Called by faults
- * (prepare), fork, and whoever makes areas visible or gone.
+ * Owners of anonymous pages. Which areas may become one again depends on whose their private
+ * pages are, so the owners are given, shared and reused exactly where Linux (6.18) does it.
+ * Called by faults (prepare), fork, and whoever makes areas visible or gone.
  *
- *	P writes        P's area: owner A              chain A        A: links 1, active 1, children 1 (itself)
- *	P forks C       C's area: owner B, child of A  chain B A      A: links 2, active 1, children 2
- *	C forks D       D's area: owner E, child of B  chain E B A    B: links 2, active 1, children 1
- *	C exits         B has no area of its own left, and one child only:
- *	D forks F       F's area: owner B, reused      chain E B A    B: links 2, active 1, children 1
+ *	P writes   P's area has owner A             chain A        A: links 1, active 1, children 1
+ *	P forks C  C's area has owner B below A     chain B A      A: links 2, active 1, children 2
+ *	C forks D  D's area has owner E below B     chain E B A    B: links 2, active 1, children 1
+ *	C exits    B has no area of its own left, and one child only:
+ *	D forks F  F's area has owner B again       chain E B A    B: links 2, active 1, children 1
  *
- * A root is never reused while somebody has it in his chain: it is its own child, and has another.
+ * A root is never reused while somebody has it in his chain: it is its own child, and has
+ * another.
  *
- * The counters of a family are under its root's lock. Areas hold one reference on their chain, the chain
- * one on each owner in it, an owner one on its parent; so a family is freed from its youngest up. A chain
- * never changes once an area has it. Nothing here sleeps.
+ * The counters of a family are under its root's lock. Areas hold one reference on their chain,
+ * the chain one on each owner in it, an owner one on its parent; so a family is freed from its
+ * youngest up. A chain never changes once an area has it. Nothing here sleeps.
  */
 #include "internal.h"
 
@@ -46,7 +47,8 @@ static void put_owner(struct quire *q, struct quire_anon *anon)
 	while (anon && quire_fetch_sub(&anon->refs, 1u) == 1) {
 		struct quire_anon *parent = anon->parent != anon ? anon->parent : NULL;
 
-		quire_assert(q, anon->nr_links == 0 && anon->nr_active == 0 && anon->nr_children == 0);
+		quire_assert(q,
+			     anon->nr_links == 0 && anon->nr_active == 0 && anon->nr_children == 0);
 		quire_cache_free(q, &q->objects.anon_cache, anon);
 		anon = parent;
 	}
@@ -59,7 +61,8 @@ static struct quire_anon_chain *new_chain(struct quire *q, uint32_t count)
 	if (count <= QUIRE_ANON_CHAIN_SHORT)
 		chain = quire_cache_alloc(q, &q->objects.chain_cache, QUIRE_GFP_KERNEL);
 	else
-		chain = quire_kmalloc(q, sizeof(*chain) + (size_t)count * sizeof(chain->anon[0]), QUIRE_GFP_KERNEL);
+		chain = quire_kmalloc(q, sizeof(*chain) + (size_t)count * sizeof(chain->anon[0]),
+				      QUIRE_GFP_KERNEL);
 	if (!chain)
 		return NULL;
 	chain->refs = 1;
@@ -115,7 +118,7 @@ void quire_anon_link(struct quire *q, struct quire_vma *vma)
 	if (!real_owner(vma->anon))
 		return;
 	if (vma->chain->counted)
-		vma->chain->counted = false; /* by fork; this area is still the only one that has the chain */
+		vma->chain->counted = false; /* by fork; no other area has the chain yet */
 	else
 		count_area(q, vma->anon, vma->chain);
 }
@@ -167,15 +170,19 @@ static bool compatible(const struct quire_vma *a, const struct quire_vma *b)
 	       b->pgoff == a->pgoff + quire_vma_pages(a);
 }
 
-/* May an area take over this neighbour's owner? Not one with ancestors: it would get theirs too. mm's anon_lock held. */
+/*
+ * May an area take over this neighbour's owner? Not one with ancestors: it would get theirs too.
+ * mm's anon_lock held.
+ */
 static bool shareable(const struct quire_vma *neighbour)
 {
 	return real_owner(neighbour->anon) && neighbour->chain->count == 1;
 }
 
 /*
- * The neighbour whose owner vma shares, or NULL. mm's anon_lock held, in a grace period. A neighbour that
- * dies while we look has a successor in the index already: *again, so that the answer is never a dead one's.
+ * The neighbour whose owner vma shares, or NULL. mm's anon_lock held, in a grace period. A
+ * neighbour that dies while we look has a successor in the index already: *again, so that the
+ * answer is never a dead one's.
  */
 static struct quire_vma *find_shareable(struct quire_vma *vma, bool *again)
 {
@@ -196,7 +203,8 @@ static struct quire_vma *find_shareable(struct quire_vma *vma, bool *again)
 }
 
 /* Make anon vma's owner. mm's anon_lock held; the area can have one. */
-static void set_owner(struct quire *q, struct quire_vma *vma, struct quire_anon *anon, struct quire_anon_chain *chain)
+static void set_owner(struct quire *q, struct quire_vma *vma, struct quire_anon *anon,
+		      struct quire_anon_chain *chain)
 {
 	vma->chain = chain;
 	if (quire_load(&vma->state) != QUIRE_VMA_NEW)

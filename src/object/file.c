@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Open files, the room's caches, and shared anonymous memory: an object without a disk behind it, with a file so
- * that areas of it look like any other. Called by mmap (MAP_SHARED | MAP_ANONYMOUS), by areas that come and go.
+ * Open files, the room's caches, and shared anonymous memory: an object without a disk behind
+ * Open files, the room's caches, and shared anonymous memory: an object without a disk behind it,
+ * with a file so that areas of it look like any other. Called by mmap (MAP_SHARED | MAP_ANONYMOUS)
+ * and by areas that come and go.
  */
 #include "internal.h"
 
@@ -16,7 +18,10 @@ void quire_file_put(struct quire *q, struct quire_file *file)
 
 	if (quire_fetch_sub(&file->refs, 1u) != 1)
 		return;
-	/* The file first: it may live inside what the object's release frees, never the other way round. */
+	/*
+	 * The file first: it may live inside what the object's release frees, never the other
+	 * way round.
+	 */
 	if (file->release)
 		file->release(q, file);
 	if (object)
@@ -55,7 +60,8 @@ static void shmem_file_release(struct quire *q, struct quire_file *file)
 
 int quire_shmem_file(struct quire *q, uint64_t size, struct quire_file **out)
 {
-	struct quire_object *object = quire_cache_alloc(q, &q->objects.object_cache, QUIRE_GFP_KERNEL);
+	struct quire_object *object =
+		quire_cache_alloc(q, &q->objects.object_cache, QUIRE_GFP_KERNEL);
 	struct quire_file *file = quire_cache_alloc(q, &q->objects.file_cache, QUIRE_GFP_ZERO);
 
 	*out = NULL;
@@ -73,7 +79,8 @@ int quire_shmem_file(struct quire *q, uint64_t size, struct quire_file **out)
 	file->path = "/dev/zero";
 	file->dev_minor = 1;
 	file->inode = quire_fetch_add(&q->objects.next_shmem_inode, UINT64_C(1)) + 1;
-	file->flags = QUIRE_FILE_READ | QUIRE_FILE_WRITE | QUIRE_FILE_DELETED | QUIRE_FILE_SHMEM_ANON;
+	file->flags =
+		QUIRE_FILE_READ | QUIRE_FILE_WRITE | QUIRE_FILE_DELETED | QUIRE_FILE_SHMEM_ANON;
 	file->refs = 1;
 	*out = file;
 	return 0;
@@ -83,18 +90,19 @@ int quire_shmem_file(struct quire *q, uint64_t size, struct quire_file **out)
 
 /* The room's caches; quire_exit() gives them back. */
 static const struct room_cache {
-	size_t place;     /* in struct quire_objects */
+	size_t place;	  /* in struct quire_objects */
 	const char *name; /* what slabinfo shows: Linux's name for the same thing */
 	size_t size;
 	uint32_t flags;
 } caches[] = {
-	{ offsetof(struct quire_objects, radix_cache), "radix_tree_node", sizeof(struct quire_radix_node),
-	  QUIRE_SLAB_RECLAIM },
-	{ offsetof(struct quire_objects, object_cache), "shmem_inode_cache", sizeof(struct quire_object), 0 },
-	{ offsetof(struct quire_objects, file_cache), "filp", sizeof(struct quire_file), 0 },
-	{ offsetof(struct quire_objects, anon_cache), "anon_vma", sizeof(struct quire_anon), 0 },
-	{ offsetof(struct quire_objects, chain_cache), "anon_vma_chain",
-	  sizeof(struct quire_anon_chain) + QUIRE_ANON_CHAIN_SHORT * sizeof(struct quire_anon *), 0 },
+	{offsetof(struct quire_objects, radix_cache), "radix_tree_node",
+	 sizeof(struct quire_radix_node), QUIRE_SLAB_RECLAIM},
+	{offsetof(struct quire_objects, object_cache), "shmem_inode_cache",
+	 sizeof(struct quire_object), 0},
+	{offsetof(struct quire_objects, file_cache), "filp", sizeof(struct quire_file), 0},
+	{offsetof(struct quire_objects, anon_cache), "anon_vma", sizeof(struct quire_anon), 0},
+	{offsetof(struct quire_objects, chain_cache), "anon_vma_chain",
+	 sizeof(struct quire_anon_chain) + QUIRE_ANON_CHAIN_SHORT * sizeof(struct quire_anon *), 0},
 };
 
 static struct quire_cache *cache_at(struct quire *q, const struct room_cache *c)
@@ -105,8 +113,8 @@ static struct quire_cache *cache_at(struct quire *q, const struct room_cache *c)
 int quire_objects_init(struct quire *q)
 {
 	for (size_t i = 0; i < QUIRE_ARRAY_SIZE(caches); i++) {
-		int err = quire_cache_create(q, cache_at(q, &caches[i]), caches[i].name, caches[i].size, 0,
-					     caches[i].flags, NULL);
+		int err = quire_cache_create(q, cache_at(q, &caches[i]), caches[i].name,
+					     caches[i].size, 0, caches[i].flags, NULL);
 
 		if (err) {
 			while (i--)

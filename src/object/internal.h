@@ -20,9 +20,9 @@
  *   the root of a tree of several levels has more in it than slot 0
  */
 struct quire_radix_node {
-	void *slot[QUIRE_RADIX_SLOTS]; /* readers load with acquire */
-	uint32_t count;                /* writer's */
-	uint32_t shift;                /* constant */
+	void *slot[QUIRE_RADIX_SLOTS];	/* readers load with acquire */
+	uint32_t count;			/* writer's */
+	uint32_t shift;			/* constant */
 	struct quire_deferred deferred; /* its next links lists of nodes that are in no tree */
 };
 
@@ -32,8 +32,12 @@ struct quire_page *quire_radix_find(struct quire_radix_node *const *tree, uint64
 /* The first page at or after *index and its place in *index, or NULL. As quire_radix_find(). */
 struct quire_page *quire_radix_next(struct quire_radix_node *const *tree, uint64_t *index);
 
-/* Put page at index. -EEXIST: there is one; -ENOMEM: the tree is as it was. The tree's lock held. */
-int quire_radix_insert(struct quire *q, struct quire_radix_node **tree, uint64_t index, struct quire_page *page);
+/*
+ * Put page at index. -EEXIST: there is one; -ENOMEM: the tree is as it was. The tree's lock
+ * held.
+ */
+int quire_radix_insert(struct quire *q, struct quire_radix_node **tree, uint64_t index,
+		       struct quire_page *page);
 
 /* Take the page at index out; there is one. Returns the nodes that this emptied, for
  * quire_radix_free() once the lock is dropped. The tree's lock held. */
@@ -51,23 +55,29 @@ quire_broken_t quire_radix_check(struct quire_radix_node *const *tree);
  * The first page at or after *index and not after last that has one of flags (0: any), with a
  * reference; *index becomes its place. NULL: none.
  */
-struct quire_page *quire_object_next_page(struct quire_object *object, uint64_t *index, uint64_t last,
-					  uint32_t flags);
+struct quire_page *quire_object_next_page(struct quire_object *object, uint64_t *index,
+					  uint64_t last, uint32_t flags);
 
-/* Take a page out of its object's cache; the caller has a reference of its own. Page locked, or nobody else has the object. */
+/*
+ * Take a page out of its object's cache; the caller has a reference of its own. Page locked, or
+ * nobody else has the object.
+ */
 void quire_object_remove_page(struct quire_object *object, struct quire_page *page);
 
 /* Change the size; resize held. */
 void quire_object_set_size(struct quire_object *object, uint64_t size);
 
-/* Zero what the page that holds the end of a file of that size has behind it, if it is cached. May sleep. */
+/*
+ * Zero what the page that holds the end of a file of that size has behind it, if it is cached.
+ * May sleep.
+ */
 void quire_object_zero_tail(struct quire_object *object, uint64_t size);
 
 /* ---- truncate.c -------------------------------------------------------------------------- */
 
 /* The addresses at which vma has pages [first, last]; false if it has none of them. */
-bool quire_object_area_range(const struct quire_vma *vma, uint64_t first, uint64_t last, quire_uaddr_t *start,
-			     quire_uaddr_t *end);
+bool quire_object_area_range(const struct quire_vma *vma, uint64_t first, uint64_t last,
+			     quire_uaddr_t *start, quire_uaddr_t *end);
 
 /* ---- object.c: dirty marks --------------------------------------------------------------- */
 

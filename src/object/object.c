@@ -8,16 +8,17 @@
  *	insert (locked, tree) -> fill -> UPTODATE, unlocked ... locked -> unmapped -> remove -> put
  *
  * A page is put into the tree locked and stays locked until its content is there, so whoever
- * locks a page that still has this owner sees it up to date. Two readers that miss the same page both
- * bring one; the tree takes the first, the other is thrown away. The tree has one reference.
- * Insertion and each change of the size are under tree_lock: no page gets in behind a truncate.
+ * locks a page that still has this owner sees it up to date. Two readers that miss the same page
+ * both bring one; the tree takes the first, the other is thrown away. The tree has one
+ * reference. Insertion and each change of the size are under tree_lock: no page gets in behind a
+ * truncate.
  *
  * Nothing here looks at page tables.
  */
 #include "internal.h"
 
-void quire_object_init(struct quire *q, struct quire_object *object, const struct quire_file_ops *ops,
-		       uint64_t size, uint32_t flags)
+void quire_object_init(struct quire *q, struct quire_object *object,
+		       const struct quire_file_ops *ops, uint64_t size, uint32_t flags)
 {
 	memset(object, 0, sizeof(*object));
 	object->q = q;
@@ -46,7 +47,10 @@ void quire_object_put(struct quire_object *object)
 	if (quire_fetch_sub(&object->refs, 1u) != 1)
 		return;
 	quire_assert(q, quire_list_empty(&object->areas));
-	/* Nobody can come for the pages any more, so their locks are of no interest: this must not sleep. */
+	/*
+	 * Nobody can come for the pages any more, so their locks are of no interest: this must
+	 * not sleep.
+	 */
 	while ((page = quire_object_next_page(object, &index, UINT64_MAX, 0)) != NULL) {
 		quire_object_remove_page(object, page);
 		quire_page_put(q, page);
@@ -63,7 +67,10 @@ struct quire_page *quire_object_find_page(struct quire_object *object, uint64_t 
 	struct quire_page *page;
 
 	quire_grace_enter(q);
-	/* The frame may have been freed, even become another page, before it was held: look again. */
+	/*
+	 * The frame may have been freed, even become another page, before it was held: look
+	 * again.
+	 */
 	while ((page = quire_radix_find(&object->tree, index)) != NULL) {
 		if (!quire_page_tryget(page))
 			continue;
@@ -75,8 +82,8 @@ struct quire_page *quire_object_find_page(struct quire_object *object, uint64_t 
 	return page;
 }
 
-struct quire_page *quire_object_next_page(struct quire_object *object, uint64_t *index, uint64_t last,
-					  uint32_t flags)
+struct quire_page *quire_object_next_page(struct quire_object *object, uint64_t *index,
+					  uint64_t last, uint32_t flags)
 {
 	struct quire *q = object->q;
 	struct quire_page *page;
@@ -119,7 +126,8 @@ static bool owns(const struct quire_object *object, const struct quire_page *pag
 
 bool quire_object_has_page(struct quire_object *object, const struct quire_page *page)
 {
-	return owns(object, page) && quire_page_kind(page) == QUIRE_PAGE_CACHE && is_uptodate(page) &&
+	return owns(object, page) && quire_page_kind(page) == QUIRE_PAGE_CACHE &&
+	       is_uptodate(page) &&
 	       page->index < quire_size_pages(quire_load_acquire(&object->size));
 }
 
@@ -132,9 +140,11 @@ static bool is_tracked(const struct quire_object *object)
 
 /*
  * A new page for index, locked, not up to date, in the tree, with a reference for the caller.
- * -EEXIST: somebody was first; -EFAULT: index lies beyond the end, and within_size was asked for; -ENOMEM.
+ * -EEXIST: somebody was first; -EFAULT: index lies beyond the end, and within_size was asked
+ * for; -ENOMEM.
  */
-static int insert_page(struct quire_object *object, uint64_t index, bool within_size, struct quire_page **out)
+static int insert_page(struct quire_object *object, uint64_t index, bool within_size,
+		       struct quire_page **out)
 {
 	struct quire *q = object->q;
 	struct quire_page *page = quire_page_alloc(q, QUIRE_GFP_HIGHUSER, 0);
@@ -201,7 +211,8 @@ void quire_object_remove_page(struct quire_object *object, struct quire_page *pa
  * The page at index, locked, with a reference: the object's own, or a new one that is not up to
  * date. Errors of insert_page() but -EEXIST.
  */
-static int grab_page(struct quire_object *object, uint64_t index, bool within_size, struct quire_page **out)
+static int grab_page(struct quire_object *object, uint64_t index, bool within_size,
+		     struct quire_page **out)
 {
 	struct quire *q = object->q;
 	struct quire_page *page;
@@ -253,7 +264,10 @@ static void zero_beyond(struct quire *q, struct quire_page *page, uint64_t size)
 		zero_part(q, page, (size_t)(size - start));
 }
 
-/* Read a locked page in. After an error it is out of the cache: who waits for its lock tries for itself. */
+/*
+ * Read a locked page in. After an error it is out of the cache: who waits for its lock tries for
+ * itself.
+ */
 static int fill_page(struct quire_object *object, struct quire_page *page)
 {
 	struct quire *q = object->q;
@@ -266,7 +280,10 @@ static int fill_page(struct quire_object *object, struct quire_page *page)
 			quire_object_remove_page(object, page);
 			return err;
 		}
-		/* The size from before: should it have shrunk since, truncate waits for our lock and zeroes more. */
+		/*
+		 * The size from before: should it have shrunk since, truncate waits for our lock
+		 * and zeroes more.
+		 */
 		zero_beyond(q, page, size);
 	} else {
 		quire_page_zero(q, page);
@@ -316,7 +333,8 @@ int64_t quire_object_read(struct quire_object *object, uint64_t pos, void *buf, 
 
 	while (done < len) {
 		uint64_t index = pos >> QUIRE_PAGE_SHIFT;
-		size_t offset = (size_t)(pos & (QUIRE_PAGE_SIZE - 1)), n = (size_t)QUIRE_PAGE_SIZE - offset;
+		size_t offset = (size_t)(pos & (QUIRE_PAGE_SIZE - 1)),
+		       n = (size_t)QUIRE_PAGE_SIZE - offset;
 		struct quire_page *page = NULL;
 
 		if (pos >= quire_load_acquire(&object->size))
@@ -361,8 +379,12 @@ int64_t quire_object_read(struct quire_object *object, uint64_t pos, void *buf, 
 	return done ? (int64_t)done : err;
 }
 
-/* A page to write n bytes at offset into: locked, with the content that these do not replace. resize held. */
-static int grab_for_write(struct quire_object *object, uint64_t pos, size_t n, struct quire_page **out)
+/*
+ * A page to write n bytes at offset into: locked, with the content that these do not replace.
+ * resize held.
+ */
+static int grab_for_write(struct quire_object *object, uint64_t pos, size_t n,
+			  struct quire_page **out)
 {
 	struct quire *q = object->q;
 	uint64_t size = object->size;
@@ -408,7 +430,8 @@ int64_t quire_object_write(struct quire_object *object, uint64_t pos, const void
 	if (pos > object->size)
 		quire_object_zero_tail(object, object->size);
 	while (done < len) {
-		size_t offset = (size_t)(pos & (QUIRE_PAGE_SIZE - 1)), n = (size_t)QUIRE_PAGE_SIZE - offset;
+		size_t offset = (size_t)(pos & (QUIRE_PAGE_SIZE - 1)),
+		       n = (size_t)QUIRE_PAGE_SIZE - offset;
 		struct quire_page *page;
 		char *bytes;
 
@@ -462,7 +485,10 @@ void quire_object_zero_tail(struct quire_object *object, uint64_t size)
 			used = bytes[i] != 0;
 		quire_page_kunmap(q, (void *)(uintptr_t)bytes);
 		if (used) {
-			/* Dirty too: what is behind the end on the disk must not come back when the file grows. */
+			/*
+			 * Dirty too: what is behind the end on the disk must not come back when
+			 * the file grows.
+			 */
 			zero_part(q, page, from);
 			quire_page_mark_dirty(q, page);
 		}
@@ -473,8 +499,9 @@ void quire_object_zero_tail(struct quire_object *object, uint64_t size)
 /* ---- Dirty marks ------------------------------------------------------------------------- */
 
 /*
- * The flags are one word, and the mark counts only while TRACKED is beside it: whoever changes one sees the
- * other, so that the counter is right also where a dirty bit arrives after the page has left the cache.
+ * The flags are one word, and the mark counts only while TRACKED is beside it: whoever changes
+ * one sees the other, so that the counter is right also where a dirty bit arrives after the page
+ * has left the cache.
  */
 void quire_page_mark_dirty(struct quire *q, struct quire_page *page)
 {
@@ -536,7 +563,7 @@ quire_broken_t quire_object_check(struct quire_object *object)
 	uint64_t writable = 0;
 
 	quire_mutex_lock(q, &object->lock);
-	quire_list_for_each(pos, tmp, &object->areas) {
+	quire_list_for_each (pos, tmp, &object->areas) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, object_link);
 
 		if (vma->object != object)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree of an object's pages by page number, 64 ways a level, as high as its largest index needs.
- * Called by object.c alone.
+ * The tree of an object's pages by page number, 64 ways a level, as high as its largest index
+ * needs. Called by object.c alone.
  *
- * Readers take no lock: they stand in a grace period, and a writer changes what they can see by one
- * store of a pointer to something finished. So a reader sees each page that was in the tree all the
- * while it looked, and none that was out of it all the while. A node that has left the
+ * Readers take no lock: they stand in a grace period, and a writer changes what they can see by
+ * one store of a pointer to something finished. So a reader sees each page that was in the tree
+ * all the while it looked, and none that was out of it all the while. A node that has left the
  * tree keeps what it says until the grace period is over. Writers hold the tree's lock.
  *
  *	tree -> [shift 12] -> [shift 6] -> [shift 0] -> page      index = 12..17 | 6..11 | 0..5
@@ -66,9 +66,10 @@ struct quire_page *quire_radix_next(struct quire_radix_node *const *tree, uint64
 			}
 			if (!item) {
 				/* All of this node lies behind us. */
-				uint64_t step = node->shift + QUIRE_RADIX_BITS >= 64 ?
-							0 :
-							UINT64_C(1) << (node->shift + QUIRE_RADIX_BITS);
+				uint64_t step =
+					node->shift + QUIRE_RADIX_BITS >= 64
+						? 0
+						: UINT64_C(1) << (node->shift + QUIRE_RADIX_BITS);
 
 				at = (at | (step - 1)) + 1;
 				if (at == 0)
@@ -90,9 +91,9 @@ static struct quire_radix_node *pop(struct quire_radix_node **list)
 {
 	struct quire_radix_node *node = *list;
 
-	*list = node->deferred.next ?
-			quire_container_of(node->deferred.next, struct quire_radix_node, deferred) :
-			NULL;
+	*list = node->deferred.next
+			? quire_container_of(node->deferred.next, struct quire_radix_node, deferred)
+			: NULL;
 	node->deferred.next = NULL;
 	return node;
 }
@@ -121,13 +122,17 @@ static bool reserve(struct quire *q, struct quire_radix_node **list, uint32_t n)
 	return true;
 }
 
-int quire_radix_insert(struct quire *q, struct quire_radix_node **tree, uint64_t index, struct quire_page *page)
+int quire_radix_insert(struct quire *q, struct quire_radix_node **tree, uint64_t index,
+		       struct quire_page *page)
 {
 	struct quire_radix_node *root = *tree, *at = NULL, *nodes, *node;
 	uint32_t want = top_shift(index), missing, shift;
 	void *item = page;
 
-	/* Check: where does the tree end on the way to index? At at, or, where at is NULL, above the root. */
+	/*
+	 * Check: where does the tree end on the way to index? At at, or, where at is NULL, above
+	 * the root.
+	 */
 	if (!root) {
 		missing = want / QUIRE_RADIX_BITS + 1;
 	} else if (want > root->shift) {
@@ -158,7 +163,8 @@ int quire_radix_insert(struct quire *q, struct quire_radix_node **tree, uint64_t
 	}
 
 	/* A higher root: the old one is the first child of the first child... */
-	for (shift = root ? root->shift + QUIRE_RADIX_BITS : want; shift <= want; shift += QUIRE_RADIX_BITS) {
+	for (shift = root ? root->shift + QUIRE_RADIX_BITS : want; shift <= want;
+	     shift += QUIRE_RADIX_BITS) {
 		node = pop(&nodes);
 		node->shift = shift;
 		if (root) {
@@ -194,7 +200,10 @@ struct quire_radix_node *quire_radix_remove(struct quire_radix_node **tree, uint
 		}
 	}
 
-	/* A root with nothing but its first child is not needed. What readers find in it stays true for them. */
+	/*
+	 * A root with nothing but its first child is not needed. What readers find in it stays
+	 * true for them.
+	 */
 	for (node = *tree; node->shift && node->count == 1 && node->slot[0]; node = *tree) {
 		quire_store_release(tree, node->slot[0]);
 		push(&freed, node);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Write-back: dirty pages of an object go to its file system. Called by msync, by file systems' fsync.
+ * Write-back: dirty pages of an object go to its file system. Called by msync, by file systems'
+ * fsync.
  *
  * What must hold: a store is either in what is written, or makes the page dirty again afterwards
  * and is announced (page_mkwrite) again. So under the page's lock:
@@ -9,10 +10,10 @@
  *	clear the page's mark
  *	write
  *
- * A store after the flush faults; the fault needs the page's lock to give the entry its right back, so it comes
- * after the write, and marks the page. The whole range is write-protected once before that, area by
- * area with one flush each, to learn of the pages that only entries know to be dirty; after it the work
- * under the page's lock has seldom anything left to flush.
+ * A store after the flush faults; the fault needs the page's lock to give the entry its right
+ * back, so it comes after the write, and marks the page. The whole range is write-protected once
+ * before that, area by area with one flush each, to learn of the pages that only entries know to
+ * be dirty; after it the work under the page's lock has seldom anything left to flush.
  */
 #include "internal.h"
 
@@ -23,11 +24,14 @@ static void clean_entries(struct quire_object *object, uint64_t first, uint64_t 
 	struct quire_list *pos, *tmp;
 
 	quire_mutex_lock(q, &object->lock);
-	quire_list_for_each(pos, tmp, &object->areas) {
+	quire_list_for_each (pos, tmp, &object->areas) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, object_link);
 		quire_uaddr_t start, end;
 
-		/* Private areas map the object's pages read-only; shared ones without MAYWRITE too. */
+		/*
+		 * Private areas map the object's pages read-only; shared ones without MAYWRITE
+		 * too.
+		 */
 		if (!(vma->flags & QUIRE_VM_SHARED) || !(vma->flags & QUIRE_VM_MAYWRITE))
 			continue;
 		if (quire_object_area_range(vma, first, last, &start, &end))
@@ -66,7 +70,8 @@ int quire_object_sync(struct quire_object *object, uint64_t first, uint64_t last
 	if ((object->flags & QUIRE_OBJECT_NOSYNC) || !object->ops || !object->ops->write_page)
 		return 0;
 	clean_entries(object, first, last);
-	while (index <= last && (page = quire_object_next_page(object, &index, last, QUIRE_PG_DIRTY)) != NULL) {
+	while (index <= last &&
+	       (page = quire_object_next_page(object, &index, last, QUIRE_PG_DIRTY)) != NULL) {
 		int this_err = 0;
 
 		quire_page_lock(q, page);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reverse map (which areas map an object), and what goes through it to take pages away: unmap,
- * truncate, punching holes. Called by file systems and madvise(MADV_REMOVE); link and unlink by whoever makes
- * areas visible or gone.
+ * The reverse map (which areas map an object), and what goes through it to take pages away:
+ * unmap, truncate, punching holes. Called by file systems and madvise(MADV_REMOVE); link and
+ * unlink by whoever makes areas visible or gone.
  *
  * The order of a truncate, and what it meets:
  *
  *	size lowered           faults that lock a page from now on see it beyond the end
- *	truncations grows      faults that have copied a page see that under the leaf lock, start again
+ *	truncations grows      faults that copied a page see it under the leaf lock, start again
  *	unmap                  most entries go, with one flush an area
  *	each page: lock, unmap what was mapped in between, remove from the tree
  *	unmap                  private copies whose making began before the size was lowered
@@ -50,8 +50,8 @@ void quire_object_unlink(struct quire_vma *vma)
  *	             pgoff -^
  *	answer              |----|
  */
-bool quire_object_area_range(const struct quire_vma *vma, uint64_t first, uint64_t last, quire_uaddr_t *start,
-			     quire_uaddr_t *end)
+bool quire_object_area_range(const struct quire_vma *vma, uint64_t first, uint64_t last,
+			     quire_uaddr_t *start, quire_uaddr_t *end)
 {
 	uint64_t area_last = vma->pgoff + quire_vma_pages(vma) - 1;
 
@@ -74,7 +74,7 @@ void quire_object_unmap(struct quire_object *object, uint64_t first, uint64_t la
 	(void)quire_fetch_add(&object->truncations, UINT64_C(1));
 	quire_mutex_lock(q, &object->lock);
 	quire_assert(q, quire_list_empty(&object->areas) || q->objects.zap);
-	quire_list_for_each(pos, tmp, &object->areas) {
+	quire_list_for_each (pos, tmp, &object->areas) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, object_link);
 		quire_uaddr_t start, end;
 

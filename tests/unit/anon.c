@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owners of anonymous pages: who gets whose, and what is counted. The areas here are made by hand and stand in
- * an index without page tables. The rules are Linux 6.18's, stated with each test.
+ * Owners of anonymous pages: who gets whose, and what is counted. The areas here are made by
+ * hand and stand in an index without page tables. The rules are Linux 6.18's, stated with each
+ * test.
  */
 #include "port_host.h"
 
@@ -14,7 +15,8 @@
 
 #define PAGE QUIRE_PAGE_SIZE
 #define CPUS 4u
-#define RW (QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_MAYREAD | QUIRE_VM_MAYWRITE | QUIRE_VM_MAYEXEC)
+#define RW                                                                                         \
+	(QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_MAYREAD | QUIRE_VM_MAYWRITE | QUIRE_VM_MAYEXEC)
 
 static struct host *h;
 static struct quire *q;
@@ -129,7 +131,8 @@ static void gone(struct quire_vma *vma)
 	quire_anon_release(q, vma);
 }
 
-static void assert_counts(const struct quire_anon *anon, uint32_t links, uint32_t active, uint32_t children)
+static void assert_counts(const struct quire_anon *anon, uint32_t links, uint32_t active,
+			  uint32_t children)
 {
 	assert_int_equal(anon->nr_links, links);
 	assert_int_equal(anon->nr_active, active);
@@ -137,9 +140,10 @@ static void assert_counts(const struct quire_anon *anon, uint32_t links, uint32_
 }
 
 static void assert_chain(const struct quire_vma *vma, uint32_t count, const struct quire_anon *a,
-			 const struct quire_anon *b, const struct quire_anon *c, const struct quire_anon *d)
+			 const struct quire_anon *b, const struct quire_anon *c,
+			 const struct quire_anon *d)
 {
-	const struct quire_anon *want[] = { a, b, c, d };
+	const struct quire_anon *want[] = {a, b, c, d};
 
 	assert_non_null(vma->chain);
 	assert_int_equal(vma->chain->count, count);
@@ -203,7 +207,8 @@ static void the_previous_area_shares_its_owner_where_the_next_has_none(void **st
 
 static void areas_that_do_not_touch_share_nothing(void **state)
 {
-	struct quire_vma *prev = written(area(10, 20)), *next = written(area(31, 40)), *vma = written(area(21, 30));
+	struct quire_vma *prev = written(area(10, 20)), *next = written(area(31, 40)),
+			 *vma = written(area(21, 30));
 
 	(void)state;
 	assert_ptr_not_equal(vma->anon, prev->anon);
@@ -216,24 +221,24 @@ static void areas_that_could_never_merge_share_nothing(void **state)
 	static struct quire_file file;
 	static const struct {
 		uint64_t flags; /* these differ */
-		bool file;      /* another file */
-		int pgoff;      /* numbering is off by */
-		bool shared;    /* the answer */
+		bool file;	/* another file */
+		int pgoff;	/* numbering is off by */
+		bool shared;	/* the answer */
 	} cases[] = {
-		{ .shared = true },
-		{ .flags = QUIRE_VM_WRITE, .shared = true },
-		{ .flags = QUIRE_VM_READ | QUIRE_VM_WRITE, .shared = true },
-		{ .flags = QUIRE_VM_EXEC, .shared = true },
-		{ .flags = QUIRE_VM_SOFTDIRTY, .shared = true },
-		{ .flags = QUIRE_VM_MAYWRITE },
-		{ .flags = QUIRE_VM_LOCKED },
-		{ .flags = QUIRE_VM_DONTCOPY },
-		{ .flags = QUIRE_VM_GROWSDOWN },
-		{ .flags = QUIRE_VM_ACCOUNT },
-		{ .flags = QUIRE_VM_NOHUGEPAGE },
-		{ .file = true },
-		{ .pgoff = 1 },
-		{ .pgoff = -1 },
+		{.shared = true},
+		{.flags = QUIRE_VM_WRITE, .shared = true},
+		{.flags = QUIRE_VM_READ | QUIRE_VM_WRITE, .shared = true},
+		{.flags = QUIRE_VM_EXEC, .shared = true},
+		{.flags = QUIRE_VM_SOFTDIRTY, .shared = true},
+		{.flags = QUIRE_VM_MAYWRITE},
+		{.flags = QUIRE_VM_LOCKED},
+		{.flags = QUIRE_VM_DONTCOPY},
+		{.flags = QUIRE_VM_GROWSDOWN},
+		{.flags = QUIRE_VM_ACCOUNT},
+		{.flags = QUIRE_VM_NOHUGEPAGE},
+		{.file = true},
+		{.pgoff = 1},
+		{.pgoff = -1},
 	};
 
 	(void)state;
@@ -242,7 +247,8 @@ static void areas_that_could_never_merge_share_nothing(void **state)
 		for (int before = 0; before < 2; before++) {
 			uint64_t at = 1000 + (i * 2 + (uint64_t)before) * 100;
 			struct quire_vma *vma = new_area(at, at + 10);
-			struct quire_vma *other = before ? new_area(at - 10, at) : new_area(at + 10, at + 20);
+			struct quire_vma *other =
+				before ? new_area(at - 10, at) : new_area(at + 10, at + 20);
 
 			other->flags ^= cases[i].flags;
 			other->file = cases[i].file ? &file : NULL;
@@ -469,7 +475,8 @@ static void a_root_is_never_reused(void **state)
 /* Two children: the pages of both are told apart by it still. */
 static void an_owner_with_two_children_is_not_reused(void **state)
 {
-	struct quire_vma *p = written(area(10, 20)), *c = forked(p), *d = forked(c), *e = forked(c), *f;
+	struct quire_vma *p = written(area(10, 20)), *c = forked(p), *d = forked(c), *e = forked(c),
+			 *f;
 	struct quire_anon *b = c->anon;
 
 	(void)state;
@@ -483,10 +490,14 @@ static void an_owner_with_two_children_is_not_reused(void **state)
 	assert_ptr_equal(forked(d)->anon, b);
 }
 
-/* One fork copies two areas that a split has made of one: the second must see what the first has taken. */
+/*
+ * One fork copies two areas that a split has made of one: the second must see what the first has
+ * taken.
+ */
 static void the_areas_of_one_fork_do_not_reuse_the_same_owner(void **state)
 {
-	struct quire_vma *p = written(area(10, 20)), *c = forked(p), *d = forked(c), *half = new_area(2, 3);
+	struct quire_vma *p = written(area(10, 20)), *c = forked(p), *d = forked(c),
+			 *half = new_area(2, 3);
 	struct quire_vma *first = new_area(1, 2), *second = new_area(2, 3);
 	struct quire_anon *b = c->anon;
 
@@ -568,7 +579,7 @@ static void racing_writes_give_an_area_one_owner(void **state)
 {
 	(void)state;
 	for (uint64_t round = 0; round < 7; round++) {
-		struct race race = { .bad = 0 };
+		struct race race = {.bad = 0};
 		uint64_t links = 0;
 
 		for (uint64_t i = 0; i < 8; i++)
@@ -584,7 +595,8 @@ static void racing_writes_give_an_area_one_owner(void **state)
 			if (i == 0 || anon != race.vma[i - 1]->anon)
 				links += anon->nr_links;
 		}
-		assert_int_equal(links, 8); /* each area once: sharers of one owner stand side by side */
+		assert_int_equal(links, 8); /* each area once: sharers of one owner stand side by
+					     * side */
 	}
 }
 

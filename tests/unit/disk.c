@@ -122,7 +122,8 @@ quire_broken_t disk_delete(struct disk *d)
 	quire_broken_t broken = quire_object_check(&d->object);
 
 	if (!broken && d->unlocked)
-		broken = "disk: each call comes with the page locked, a read for a page that is not up to date";
+		broken =
+			"disk: the page is locked, and not up to date if it is to be read";
 	if (!broken && d->dirty_while_written)
 		broken = "disk: the mark is off while a page is written";
 	if (!broken && d->file.refs != 1)

@@ -12,21 +12,27 @@
 
 struct disk {
 	struct quire_object object;
-	struct quire_file file;    /* holds a reference on the object; readable and writable */
-	unsigned char *bytes;      /* DISK_PAGES pages; what lies behind them reads as zeroes */
+	struct quire_file file; /* holds a reference on the object; readable and writable */
+	unsigned char *bytes;	/* DISK_PAGES pages; what lies behind them reads as zeroes */
 	uint32_t reads, writes, mkwrites, holes, releases; /* calls; atomic */
-	uint64_t fail_read, fail_write, fail_mkwrite; /* page for which it fails with EIO; UINT64_MAX: none */
-	uint64_t hole_start, hole_end; /* the last one */
-	void (*in_read)(struct disk *d, struct quire_page *page);  /* called by each, before it does anything; may be NULL */
+	uint64_t fail_read, fail_write, fail_mkwrite;	   /* page for which it fails with EIO;
+						       * UINT64_MAX: none */
+	uint64_t hole_start, hole_end;			   /* the last one */
+	/* called by each, before it does anything; may be NULL */
+	void (*in_read)(struct disk *d, struct quire_page *page);
 	void (*in_write)(struct disk *d, struct quire_page *page);
-	bool dirty_while_written;  /* a page had its mark when write_page was called */
-	bool unlocked;             /* a call came for a page that was not locked, or was up to date already */
+	bool dirty_while_written; /* a page had its mark when write_page was called */
+	bool unlocked;		  /* a call came for a page that was not locked, or was up to
+				    * date already */
 };
 
 /* The byte at pos of a fresh disk: never 0, different from page to page. */
 unsigned char disk_byte(uint64_t pos);
 
-/* A file of size bytes on a fresh disk. Its object has two references: the file's and the test's. */
+/*
+ * A file of size bytes on a fresh disk. Its object has two references: the file's and the
+ * test's.
+ */
 struct disk *disk_new(struct quire *q, uint64_t size);
 
 /* Drops both. NULL, or what is wrong: an equation, a forbidden call, a reference left. */

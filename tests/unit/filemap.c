@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mapped files and shared memory, on the simulated machine: real loads and stores through real tables. What
- * one mapping sees of another, of read() and write(), of fork; truncate and holes under mappings; write-back that loses no
- * store; areas of drivers. The semantics are those of mmap(2), msync(2), ftruncate(2), madvise(2).
+ * Mapped files and shared memory, on the simulated machine: real loads and stores through real
+ * tables. What one mapping sees of another, of read() and write(), of fork; truncate and holes
+ * under mappings; write-back that loses no store; areas of drivers. The semantics are those of
+ * mmap(2), msync(2), ftruncate(2), madvise(2).
  */
 #include "disk.h"
 
@@ -46,7 +47,7 @@ static void run_in(struct quire_mm *space)
 
 static int set_up(void **state)
 {
-	struct machine_config config = { .nr_cpus = CPUS };
+	struct machine_config config = {.nr_cpus = CPUS};
 
 	(void)state;
 	assert_int_equal(machine_create(&config, &m), 0);
@@ -85,11 +86,11 @@ static int tear_down(void **state)
 /* ---- What a program does ----------------------------------------------------------------- */
 
 /* pages of the disk from page first on at addr. */
-static void map_disk(struct quire_mm *space, quire_uaddr_t addr, uint64_t pages, uint32_t prot, uint32_t flags,
-		     uint64_t first)
+static void map_disk(struct quire_mm *space, quire_uaddr_t addr, uint64_t pages, uint32_t prot,
+		     uint32_t flags, uint64_t first)
 {
-	assert_int_equal(quire_mmap(space, addr, pages * PAGE, prot, flags | QUIRE_MAP_FIXED_NOREPLACE, &d->file,
-				    first * PAGE),
+	assert_int_equal(quire_mmap(space, addr, pages * PAGE, prot,
+				    flags | QUIRE_MAP_FIXED_NOREPLACE, &d->file, first * PAGE),
 			 addr);
 }
 
@@ -99,7 +100,8 @@ static unsigned char get(quire_uaddr_t addr)
 	struct quire_signal sig;
 
 	if (machine_load(m, addr, &byte, 1, &sig))
-		fail_msg("load at %llx: signal %d code %d", (unsigned long long)addr, sig.signo, sig.code);
+		fail_msg("load at %llx: signal %d code %d", (unsigned long long)addr, sig.signo,
+			 sig.code);
 	return byte;
 }
 
@@ -108,15 +110,17 @@ static void put(quire_uaddr_t addr, unsigned char byte)
 	struct quire_signal sig;
 
 	if (machine_store(m, addr, &byte, 1, &sig))
-		fail_msg("store at %llx: signal %d code %d", (unsigned long long)addr, sig.signo, sig.code);
+		fail_msg("store at %llx: signal %d code %d", (unsigned long long)addr, sig.signo,
+			 sig.code);
 }
 
 /* The access is SIGBUS, BUS_ADRERR, with the exact address. */
 static void assert_bus(quire_uaddr_t addr, bool store)
 {
 	unsigned char byte = 1;
-	struct quire_signal sig = { 0, 0, 0 };
-	int err = store ? machine_store(m, addr, &byte, 1, &sig) : machine_load(m, addr, &byte, 1, &sig);
+	struct quire_signal sig = {0, 0, 0};
+	int err = store ? machine_store(m, addr, &byte, 1, &sig)
+			: machine_load(m, addr, &byte, 1, &sig);
 
 	assert_int_equal(err, -QUIRE_EFAULT);
 	assert_int_equal(sig.signo, QUIRE_SIGBUS);
@@ -348,7 +352,8 @@ static void truncate_takes_pages_out_of_every_mapping(void **state)
 static void what_an_extension_adds_can_be_read_again(void **state)
 {
 	(void)state;
-	memset(d->bytes + PAGE + 10, 0, (DISK_PAGES - 1) * PAGE - 10); /* the host has cut its storage */
+	/* the host has cut its storage */
+	memset(d->bytes + PAGE + 10, 0, (DISK_PAGES - 1) * PAGE - 10);
 	map_disk(mm, AT, 4, RW, QUIRE_MAP_SHARED, 0);
 	map_disk(mm, ELSEWHERE, 4, RW, QUIRE_MAP_PRIVATE, 0);
 	assert_int_equal(get(AT + 2 * PAGE), 0);
@@ -366,7 +371,10 @@ static void what_an_extension_adds_can_be_read_again(void **state)
 	assert_bus(AT + 3 * PAGE, false);
 }
 
-/* As Linux does: private copies of pages behind the new end go, those of the last page stay as they are. */
+/*
+ * As Linux does: private copies of pages behind the new end go, those of the last page stay as
+ * they are.
+ */
 static void truncate_takes_private_copies_too(void **state)
 {
 	(void)state;
@@ -380,7 +388,8 @@ static void truncate_takes_private_copies_too(void **state)
 	assert_int_equal(get(AT + PAGE + 100), 0xee);
 	assert_bus(AT + 2 * PAGE, false);
 	quire_object_truncate(&d->object, 4 * PAGE);
-	assert_int_equal(get(AT + 2 * PAGE + 100), disk_byte(2 * PAGE + 100)); /* our disk was not cut */
+	/* our disk was not cut */
+	assert_int_equal(get(AT + 2 * PAGE + 100), disk_byte(2 * PAGE + 100));
 	assert_sound(mm);
 }
 
@@ -444,7 +453,8 @@ static void a_shared_store_is_announced_once_and_written_back(void **state)
 	assert_int_equal(stat(QUIRE_STAT_FILE_DIRTY), 0);
 	/* Still mapped, but clean: it can't be written to without somebody hearing of it. */
 	assert_true(is_mapped(mm, AT));
-	assert_int_equal(quire_pte_bits(mm->pt.fmt, entry(mm, AT)) & (QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY), 0);
+	assert_int_equal(
+		quire_pte_bits(mm->pt.fmt, entry(mm, AT)) & (QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY), 0);
 	assert_int_equal(get(AT), 0x11);
 	assert_int_equal(quire_object_sync(&d->object, 0, UINT64_MAX), 0);
 	assert_int_equal(d->writes, 1);
@@ -543,9 +553,11 @@ static void shared_anonymous_memory_is_shared_with_children(void **state)
 	struct quire_mm *child;
 
 	(void)state;
-	assert_int_equal(quire_mmap(mm, AT, 4 * PAGE, RW,
-				    QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED_NOREPLACE, NULL, 0),
-			 AT);
+	assert_int_equal(
+		quire_mmap(mm, AT, 4 * PAGE, RW,
+			   QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED_NOREPLACE, NULL,
+			   0),
+		AT);
 	assert_int_equal(get(AT), 0);
 	put(AT + PAGE, 0x11);
 	assert_int_equal(mm->rss[QUIRE_RSS_SHMEM], 2);
@@ -575,8 +587,8 @@ static void shared_anonymous_memory_is_shared_with_children(void **state)
 struct driver {
 	struct quire_file file;
 	struct quire_page *page[4]; /* what its memory is; NULL: an error for that page */
-	bool raw;                   /* hands out frame numbers instead of pages */
-	int answer;                 /* of fault, if not 0 */
+	bool raw;		    /* hands out frame numbers instead of pages */
+	int answer;		    /* of fault, if not 0 */
 	unsigned opens, closes, faults, mkwrites;
 	uint32_t last_access;
 };
@@ -640,8 +652,11 @@ static int driver_mmap(struct quire_file *file, struct quire_vma *vma)
 static void make_driver(bool raw)
 {
 	driver = (struct driver){
-		.file = { .vm_ops = &driver_ops, .mmap = driver_mmap, .path = "/dev/driver",
-			  .flags = QUIRE_FILE_READ | QUIRE_FILE_WRITE, .refs = 1 },
+		.file = {.vm_ops = &driver_ops,
+			 .mmap = driver_mmap,
+			 .path = "/dev/driver",
+			 .flags = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
+			 .refs = 1},
 		.raw = raw,
 	};
 	for (unsigned i = 0; i < 3; i++) {
@@ -664,7 +679,8 @@ static void drop_driver(void)
 {
 	quire_grace_wait(q);
 	assert_int_equal(driver.file.refs, 1);
-	assert_int_equal(driver.closes, driver.opens + 1); /* mmap announced the first area itself */
+	assert_int_equal(driver.closes, driver.opens + 1); /* mmap announced the first area
+							    * itself */
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(driver.page[i]->refs, 1);
 		assert_int_equal(driver.page[i]->maps, 0);
@@ -679,10 +695,12 @@ static void a_driver_maps_its_own_pages(void **state)
 
 	(void)state;
 	make_driver(false);
-	assert_int_equal(quire_mmap(mm, AT, 5 * PAGE, RW, QUIRE_MAP_SHARED | QUIRE_MAP_FIXED_NOREPLACE, &driver.file, 0),
+	assert_int_equal(quire_mmap(mm, AT, 5 * PAGE, RW,
+				    QUIRE_MAP_SHARED | QUIRE_MAP_FIXED_NOREPLACE, &driver.file, 0),
 			 AT);
 	assert_int_equal(get(AT), 0x10);
-	faults = driver.faults; /* once or more: it may be asked again when the fault has to start again */
+	faults = driver.faults; /* once or more: it may be asked again when the fault has to
+				 * start again */
 	assert_in_range(faults, 1, 2);
 	assert_int_equal(driver.last_access, QUIRE_ACCESS_READ);
 	assert_ptr_equal(frame(mm, AT), driver.page[0]);
@@ -717,7 +735,8 @@ static void a_private_store_copies_a_drivers_page(void **state)
 {
 	(void)state;
 	make_driver(false);
-	assert_int_equal(quire_mmap(mm, AT, 3 * PAGE, RW, QUIRE_MAP_PRIVATE | QUIRE_MAP_FIXED_NOREPLACE, &driver.file, 0),
+	assert_int_equal(quire_mmap(mm, AT, 3 * PAGE, RW,
+				    QUIRE_MAP_PRIVATE | QUIRE_MAP_FIXED_NOREPLACE, &driver.file, 0),
 			 AT);
 	put(AT + PAGE, 0x77);
 	assert_int_equal(driver_byte(1), 0x11);
@@ -735,7 +754,8 @@ static void a_driver_maps_raw_frames_that_nobody_counts(void **state)
 {
 	(void)state;
 	make_driver(true);
-	assert_int_equal(quire_mmap(mm, AT, 4 * PAGE, RW, QUIRE_MAP_SHARED | QUIRE_MAP_FIXED_NOREPLACE, &driver.file, 0),
+	assert_int_equal(quire_mmap(mm, AT, 4 * PAGE, RW,
+				    QUIRE_MAP_SHARED | QUIRE_MAP_FIXED_NOREPLACE, &driver.file, 0),
 			 AT);
 	assert_int_equal(get(AT + PAGE), 0x11);
 	put(AT + PAGE, 0x77);
@@ -754,7 +774,10 @@ static void a_driver_maps_raw_frames_that_nobody_counts(void **state)
 
 /* ---- One thing in the middle of another -------------------------------------------------- */
 
-/* What is to happen the next time a frame is handed out: in get_page, after it has found nothing. Or see on_flush(). */
+/*
+ * What is to happen the next time a frame is handed out: in get_page, after it has found
+ * nothing. Or see on_flush().
+ */
 static void (*at_next_event)(void);
 static struct quire_page *got_in_between;
 
@@ -772,7 +795,7 @@ static void on_frame(void *ctx, quire_pfn_t pfn, unsigned order, bool allocated)
 
 static void watch_frames(void (*fn)(void))
 {
-	static const struct machine_hooks hooks = { .frames = on_frame };
+	static const struct machine_hooks hooks = {.frames = on_frame};
 
 	machine_set_hooks(m, &hooks, NULL);
 	at_next_event = fn;
@@ -830,7 +853,7 @@ static void on_flush(void *ctx, const struct quire_tlb_flush *flush)
 
 static void watch_flushes(void (*fn)(void))
 {
-	static const struct machine_hooks hooks = { .flush = on_flush };
+	static const struct machine_hooks hooks = {.flush = on_flush};
 
 	machine_set_hooks(m, &hooks, m);
 	at_next_event = fn;
@@ -856,7 +879,8 @@ static void a_truncate_finds_pages_that_mremap_is_moving(void **state)
 		put(AT + (at + 3) * PAGE, 0x33);
 		watch_flushes(truncate_to_one_page);
 		assert_int_equal(quire_mremap(mm, AT + at * PAGE, 4 * PAGE, 4 * PAGE,
-					      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, ELSEWHERE + at * PAGE),
+					      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED,
+					      ELSEWHERE + at * PAGE),
 				 ELSEWHERE + at * PAGE);
 		assert_null(at_next_event);
 		assert_int_equal(d->object.size, PAGE);
@@ -898,7 +922,7 @@ static void a_truncate_finds_pages_that_fork_has_copied(void **state)
 struct meeting {
 	uint32_t inside;   /* CPU 0 is there; atomic */
 	uint32_t timeouts; /* atomic */
-	uint32_t bad;      /* atomic */
+	uint32_t bad;	   /* atomic */
 	struct quire_page *page[2];
 	int err[2];
 };
@@ -956,7 +980,7 @@ static void who_waited_for_a_page_that_failed_reads_it_himself(void **state)
 {
 	(void)state;
 	run_in(NULL);
-	meeting = (struct meeting){ 0 };
+	meeting = (struct meeting){0};
 	d->in_read = fail_when_somebody_waits;
 	machine_run_cpus(m, 2, both_get_page_5, NULL);
 	assert_int_equal(meeting.timeouts, 0);
@@ -985,7 +1009,7 @@ static void a_truncate_waits_for_a_page_that_is_being_read(void **state)
 {
 	(void)state;
 	run_in(NULL);
-	meeting = (struct meeting){ 0 };
+	meeting = (struct meeting){0};
 	d->in_read = wait_for_a_waiter;
 	machine_run_cpus(m, 2, read_and_truncate, NULL);
 	assert_int_equal(meeting.timeouts, 0);
@@ -1017,11 +1041,12 @@ static void a_store_during_write_back_waits_and_counts_again(void **state)
 	map_disk(mm, AT, 2, RW, QUIRE_MAP_SHARED, 0);
 	put(AT, 0x11);
 	run_in(NULL);
-	meeting = (struct meeting){ 0 };
+	meeting = (struct meeting){0};
 	d->in_write = wait_for_a_waiter;
 	machine_run_cpus(m, 2, write_back_and_store, NULL);
 	run_in(mm);
-	assert_int_equal(meeting.timeouts, 0); /* the store did not get through while the page was being written */
+	assert_int_equal(meeting.timeouts, 0); /* the store did not get through while the page
+					        * was being written */
 	assert_int_equal(meeting.err[0], 0);
 	assert_int_equal(meeting.err[1], 0);
 	assert_int_equal(d->bytes[0], 0x11);
@@ -1037,9 +1062,10 @@ static void a_store_during_write_back_waits_and_counts_again(void **state)
 #define STORED_PAGES 8u /* pages 0..7 are stored to all the time, 8..15 come and go */
 
 struct race {
-	uint32_t running;          /* CPUs that still store; atomic */
-	uint32_t bad;              /* atomic */
-	uint32_t last[CPUS][STORED_PAGES]; /* what the CPU has stored last to its word of the page */
+	uint32_t running;		   /* CPUs that still store; atomic */
+	uint32_t bad;			   /* atomic */
+	uint32_t last[CPUS][STORED_PAGES]; /* what the CPU has stored last to its word of the
+					    * page */
 };
 
 static quire_uaddr_t word_at(unsigned cpu, uint64_t page)
@@ -1048,8 +1074,9 @@ static quire_uaddr_t word_at(unsigned cpu, uint64_t page)
 }
 
 /*
- * CPUs 0 and 1 count in words of their own, page by page; CPU 2 writes back and drops nothing; CPU 3
- * truncates and extends the upper half of the file, in which CPUs 0 and 1 store too, and may get SIGBUS.
+ * CPUs 0 and 1 count in words of their own, page by page; CPU 2 writes back and drops nothing;
+ * CPU 3 truncates and extends the upper half of the file, in which CPUs 0 and 1 store too, and
+ * may get SIGBUS.
  */
 static void store_while_written_back(struct machine *machine, unsigned cpu, void *arg)
 {
@@ -1063,10 +1090,12 @@ static void store_while_written_back(struct machine *machine, unsigned cpu, void
 			struct quire_signal sig;
 
 			if (machine_store(machine, word_at(cpu, page), &step, sizeof(step), &sig) ||
-			    machine_load(machine, word_at(cpu, page), &back, sizeof(back), &sig) || back != step)
+			    machine_load(machine, word_at(cpu, page), &back, sizeof(back), &sig) ||
+			    back != step)
 				quire_add_relaxed(&race->bad, 1u);
 			race->last[cpu][page] = step;
-			if (machine_store(machine, word_at(cpu, page + STORED_PAGES), &step, sizeof(step), &sig) &&
+			if (machine_store(machine, word_at(cpu, page + STORED_PAGES), &step,
+					  sizeof(step), &sig) &&
 			    sig.signo != QUIRE_SIGBUS)
 				quire_add_relaxed(&race->bad, 1u);
 		}
@@ -1079,7 +1108,9 @@ static void store_while_written_back(struct machine *machine, unsigned cpu, void
 			if (quire_object_sync(&d->object, 0, UINT64_MAX))
 				quire_add_relaxed(&race->bad, 1u);
 		} else {
-			quire_object_truncate(&d->object, (STORED_PAGES + step % STORED_PAGES) * PAGE + step % 2 * 100);
+			quire_object_truncate(&d->object,
+					      (STORED_PAGES + step % STORED_PAGES) * PAGE +
+						      step % 2 * 100);
 			quire_object_truncate(&d->object, 16 * PAGE);
 		}
 	}
@@ -1087,7 +1118,7 @@ static void store_while_written_back(struct machine *machine, unsigned cpu, void
 
 static void no_store_is_lost_between_write_backs(void **state)
 {
-	struct race race = { .running = 2 };
+	struct race race = {.running = 2};
 
 	(void)state;
 	run_in(NULL);
@@ -1107,7 +1138,10 @@ static void no_store_is_lost_between_write_backs(void **state)
 	assert_sound(mm);
 }
 
-/* Private copies are made and taken away at once; after the last truncate none may be left behind the end. */
+/*
+ * Private copies are made and taken away at once; after the last truncate none may be left
+ * behind the end.
+ */
 static void copy_while_truncated(struct machine *machine, unsigned cpu, void *arg)
 {
 	struct race *race = arg;
@@ -1118,8 +1152,8 @@ static void copy_while_truncated(struct machine *machine, unsigned cpu, void *ar
 			quire_uaddr_t addr = AT + step * 7 % 16 * PAGE + cpu;
 			unsigned char byte = 0xee;
 			struct quire_signal sig;
-			int err = step % 3 ? machine_store(machine, addr, &byte, 1, &sig) :
-					     machine_load(machine, addr, &byte, 1, &sig);
+			int err = step % 3 ? machine_store(machine, addr, &byte, 1, &sig)
+					   : machine_load(machine, addr, &byte, 1, &sig);
 
 			if (err && sig.signo != QUIRE_SIGBUS)
 				quire_add_relaxed(&race->bad, 1u);
@@ -1139,7 +1173,7 @@ static void copy_while_truncated(struct machine *machine, unsigned cpu, void *ar
 
 static void no_copy_outlives_a_truncate(void **state)
 {
-	struct race race = { .running = 3 };
+	struct race race = {.running = 3};
 
 	(void)state;
 	run_in(NULL);

@@ -35,8 +35,8 @@ static int set_up(void **state)
 /* Whatever a test did, nothing may be left: no page counted, no object of the room's caches. */
 static int tear_down(void **state)
 {
-	static const enum quire_stat stats[] = { QUIRE_STAT_FILE_PAGES, QUIRE_STAT_SHMEM, QUIRE_STAT_FILE_DIRTY,
-						 QUIRE_STAT_WRITEBACK };
+	static const enum quire_stat stats[] = {QUIRE_STAT_FILE_PAGES, QUIRE_STAT_SHMEM,
+						QUIRE_STAT_FILE_DIRTY, QUIRE_STAT_WRITEBACK};
 
 	(void)state;
 	assert_false(host_is_atomic());
@@ -70,8 +70,23 @@ static uint64_t stat(enum quire_stat which)
 /* ---- The tree of pages ------------------------------------------------------------------- */
 
 static const uint64_t sparse[] = {
-	0, 1, 63, 64, 65, 4095, 4096, (1u << 18) - 1, 1u << 18, UINT64_C(1) << 36, (UINT64_C(1) << 51) - 1,
-	(UINT64_C(1) << 52) - 1, UINT64_C(1) << 52, (UINT64_C(1) << 60) - 1, UINT64_C(1) << 60, UINT64_MAX - 1, UINT64_MAX,
+	0,
+	1,
+	63,
+	64,
+	65,
+	4095,
+	4096,
+	(1u << 18) - 1,
+	1u << 18,
+	UINT64_C(1) << 36,
+	(UINT64_C(1) << 51) - 1,
+	(UINT64_C(1) << 52) - 1,
+	UINT64_C(1) << 52,
+	(UINT64_C(1) << 60) - 1,
+	UINT64_C(1) << 60,
+	UINT64_MAX - 1,
+	UINT64_MAX,
 };
 #define NR_SPARSE QUIRE_ARRAY_SIZE(sparse)
 
@@ -161,7 +176,7 @@ static void radix_shrinks_to_what_its_pages_need(void **state)
 static void radix_agrees_with_an_array(void **state)
 {
 	struct quire_radix_node *tree = NULL;
-	bool present[512] = { false };
+	bool present[512] = {false};
 	uint64_t chance = 12345, spread = 4097;
 
 	(void)state;
@@ -178,7 +193,8 @@ static void radix_agrees_with_an_array(void **state)
 		assert_null(quire_radix_check(&tree));
 		uint64_t index = 0;
 		for (size_t i = 0; i < 512; i++) {
-			assert_ptr_equal(quire_radix_find(&tree, i * spread), present[i] ? &fake[i] : NULL);
+			assert_ptr_equal(quire_radix_find(&tree, i * spread),
+					 present[i] ? &fake[i] : NULL);
 			if (present[i]) {
 				assert_ptr_equal(quire_radix_next(&tree, &index), &fake[i]);
 				assert_int_equal(index, i * spread);
@@ -260,7 +276,8 @@ static void get_page_that_runs_out_of_memory_changes_nothing(void **state)
 
 /* ---- Getting pages ----------------------------------------------------------------------- */
 
-static void assert_page_bytes(struct quire_page *page, size_t from, size_t to, unsigned char (*byte)(uint64_t pos))
+static void assert_page_bytes(struct quire_page *page, size_t from, size_t to,
+			      unsigned char (*byte)(uint64_t pos))
 {
 	const unsigned char *bytes = quire_page_kmap(q, page);
 	uint64_t start = page->index * PAGE;
@@ -321,7 +338,10 @@ static void get_page_beyond_the_end_is_efault(void **state)
 	assert_int_equal(d->object.nr_pages, 0);
 	assert_int_equal(d->reads, 0);
 
-	/* The last page has the file's bytes up to the end, zeroes behind it, whatever the disk has there. */
+	/*
+	 * The last page has the file's bytes up to the end, zeroes behind it, whatever the disk
+	 * has there.
+	 */
 	assert_int_equal(quire_object_get_page(&d->object, 2, &page), 0);
 	assert_page_bytes(page, 0, 100, disk_byte);
 	assert_page_bytes(page, 100, PAGE, zero);
@@ -384,9 +404,11 @@ static void read_stops_at_the_end(void **state)
 	assert_int_equal(quire_object_read(&d->object, UINT64_MAX, buffer, 1), 0);
 	assert_int_equal(quire_object_read(&d->object, 0, buffer, 0), 0);
 	d->fail_read = 2;
-	assert_int_equal(quire_object_read(&d->object, 0, buffer, 3 * PAGE), 2 * PAGE + 100); /* cached */
+	/* cached */
+	assert_int_equal(quire_object_read(&d->object, 0, buffer, 3 * PAGE), 2 * PAGE + 100);
 	quire_object_drop(&d->object, 0, UINT64_MAX);
-	assert_int_equal(quire_object_read(&d->object, 0, buffer, 3 * PAGE), 2 * PAGE); /* what came before */
+	/* what came before */
+	assert_int_equal(quire_object_read(&d->object, 0, buffer, 3 * PAGE), 2 * PAGE);
 	assert_int_equal(quire_object_read(&d->object, 2 * PAGE, buffer, 1), -QUIRE_EIO);
 	assert_null(disk_delete(d));
 }
@@ -425,7 +447,8 @@ static void write_beyond_the_end_leaves_zeroes_between(void **state)
 	struct disk *d = disk_new(q, 100);
 
 	(void)state;
-	memset(d->bytes + 100, 0, DISK_PAGES * PAGE - 100); /* as a disk has it behind a file's end */
+	memset(d->bytes + 100, 0, DISK_PAGES * PAGE - 100); /* as a disk has it behind a file's
+							     * end */
 	memset(buffer, 0xee, 10);
 	assert_int_equal(quire_object_write(&d->object, 2 * PAGE + 5, buffer, 10), 10);
 	assert_int_equal(d->object.size, 2 * PAGE + 15);
@@ -440,7 +463,8 @@ static void write_has_a_largest_size(void **state)
 	struct disk *d = disk_new(q, 0);
 
 	(void)state;
-	assert_int_equal(quire_object_write(&d->object, QUIRE_OBJECT_MAX_SIZE, buffer, 1), -QUIRE_EFBIG);
+	assert_int_equal(quire_object_write(&d->object, QUIRE_OBJECT_MAX_SIZE, buffer, 1),
+			 -QUIRE_EFBIG);
 	assert_int_equal(quire_object_write(&d->object, UINT64_MAX, buffer, 1), -QUIRE_EFBIG);
 	assert_int_equal(d->object.size, 0);
 	assert_int_equal(quire_object_write(&d->object, QUIRE_OBJECT_MAX_SIZE - 3, buffer, 10), 3);
@@ -626,26 +650,34 @@ struct call {
 	struct quire_vma *vma;
 	quire_uaddr_t start, end;
 	bool even_cows, protect;
-	uint64_t size;    /* of the object when the call came */
-	uint64_t pages;   /* ditto, in its cache */
+	uint64_t size;	/* of the object when the call came */
+	uint64_t pages; /* ditto, in its cache */
 	uint64_t truncations;
 };
 static struct call calls[32];
 static size_t nr_calls;
 static struct quire_page *dirty_at_protect; /* an entry had its dirty bit: handed over once */
 
-static void record(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, bool even_cows, bool protect)
+static void record(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, bool even_cows,
+		   bool protect)
 {
 	struct quire_object *object = vma->object;
 
 	assert_true(quire_mutex_is_locked(&object->lock));
 	assert_true(start >= vma->start && start < end && end <= vma->end);
 	assert_true(nr_calls < QUIRE_ARRAY_SIZE(calls));
-	calls[nr_calls++] = (struct call){ vma,		 start,		   end,		    even_cows, protect,
-					   object->size, object->nr_pages, object->truncations };
+	calls[nr_calls++] = (struct call){vma,
+					  start,
+					  end,
+					  even_cows,
+					  protect,
+					  object->size,
+					  object->nr_pages,
+					  object->truncations};
 }
 
-static void record_zap(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, bool even_cows)
+static void record_zap(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end,
+		       bool even_cows)
 {
 	record(vma, start, end, even_cows, false);
 }
@@ -658,7 +690,8 @@ static void record_protect(struct quire_vma *vma, quire_uaddr_t start, quire_uad
 	dirty_at_protect = NULL;
 }
 
-static void assert_call(size_t i, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, bool even_cows)
+static void assert_call(size_t i, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end,
+			bool even_cows)
 {
 	assert_true(i < nr_calls);
 	assert_ptr_equal(calls[i].vma, vma);
@@ -668,10 +701,16 @@ static void assert_call(size_t i, struct quire_vma *vma, quire_uaddr_t start, qu
 }
 
 /* Two areas of one object: pages 2..5 shared, pages 4..9 private. */
-static struct quire_vma shared_area = { .start = 0x10000, .end = 0x14000, .pgoff = 2,
-					.flags = QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_SHARED | QUIRE_VM_MAYWRITE };
-static struct quire_vma private_area = { .start = 0x80000, .end = 0x86000, .pgoff = 4,
-					 .flags = QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_MAYWRITE };
+static struct quire_vma shared_area = {.start = 0x10000,
+				       .end = 0x14000,
+				       .pgoff = 2,
+				       .flags = QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_SHARED |
+						QUIRE_VM_MAYWRITE};
+static struct quire_vma private_area = {.start = 0x80000,
+					.end = 0x86000,
+					.pgoff = 4,
+					.flags =
+						QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_MAYWRITE};
 
 static struct disk *disk_with_areas(uint64_t size)
 {
@@ -731,7 +770,7 @@ static void unmap_reaches_every_area_where_it_has_the_pages(void **state)
 static void link_counts_areas_that_may_write_the_file(void **state)
 {
 	struct disk *d = disk_with_areas(PAGE);
-	struct quire_vma nothing = { .object = NULL };
+	struct quire_vma nothing = {.object = NULL};
 
 	(void)state;
 	assert_int_equal(d->object.nr_writable, 1);
@@ -759,7 +798,8 @@ static void truncate_lowers_the_size_unmaps_drops_unmaps(void **state)
 		skip();
 	d = disk_with_areas(16 * PAGE);
 	assert_int_equal(quire_object_get_page(&d->object, 5, &page), 0);
-	(void)quire_fetch_add(&page->maps, 1u); /* as if a fault had mapped it behind the first zap's back */
+	(void)quire_fetch_add(&page->maps, 1u); /* as if a fault had mapped it behind the first
+						 * zap's back */
 	quire_object_truncate(&d->object, 4 * PAGE + 1);
 	assert_int_equal(nr_calls, 6);
 	/* first everything, copies included */
@@ -881,14 +921,15 @@ static void count_file_release(struct quire *instance, struct quire_file *file)
 {
 	assert_ptr_equal(instance, q);
 	assert_int_equal(file->refs, 0);
-	assert_int_equal(file->object->refs, 3); /* the file's is dropped after this, never before */
+	assert_int_equal(file->object->refs, 3); /* the file's is dropped after this, never
+						  * before */
 	file_releases++;
 }
 
 static void the_last_reference_of_a_file_drops_its_objects(void **state)
 {
 	struct disk *d = disk_new(q, PAGE);
-	struct quire_file file = { .object = &d->object, .release = count_file_release, .refs = 1 };
+	struct quire_file file = {.object = &d->object, .release = count_file_release, .refs = 1};
 
 	(void)state;
 	file_releases = 0;
@@ -926,8 +967,8 @@ static void the_last_reference_of_an_object_drops_its_pages(void **state)
 struct race {
 	struct disk *d;
 	struct quire_page *seen[DISK_PAGES]; /* the frame that somebody got; atomic */
-	uint32_t bad;                        /* atomic */
-	uint32_t running;                    /* readers still at it; atomic */
+	uint32_t bad;			     /* atomic */
+	uint32_t running;		     /* readers still at it; atomic */
 };
 
 static void get_all(void *arg, unsigned cpu)
@@ -952,7 +993,7 @@ static void racing_readers_get_the_same_frame_read_once(void **state)
 {
 	(void)state;
 	for (int round = 0; round < 50; round++) {
-		struct race race = { .d = disk_new(q, DISK_PAGES * PAGE) };
+		struct race race = {.d = disk_new(q, DISK_PAGES * PAGE)};
 
 		host_run_cpus(CPUS, get_all, &race);
 		assert_int_equal(race.bad, 0);
@@ -987,7 +1028,8 @@ static void change_under_readers(void *arg, unsigned cpu)
 			if (quire_object_has_page(object, page)) {
 				const unsigned char *bytes = quire_page_kmap(q, page);
 
-				if (page->index != index || (bytes[7] != disk_byte(index * PAGE + 7) && bytes[7] != 0))
+				if (page->index != index ||
+				    (bytes[7] != disk_byte(index * PAGE + 7) && bytes[7] != 0))
 					quire_add_relaxed(&race->bad, 1u);
 				quire_page_kunmap(q, (void *)(uintptr_t)bytes);
 				if (step % 5 == 0)
@@ -1015,7 +1057,7 @@ static void change_under_readers(void *arg, unsigned cpu)
 
 static void pages_come_and_go_under_readers(void **state)
 {
-	struct race race = { .d = disk_new(q, DISK_PAGES * PAGE), .running = 2 };
+	struct race race = {.d = disk_new(q, DISK_PAGES * PAGE), .running = 2};
 
 	(void)state;
 	host_run_cpus(CPUS, change_under_readers, &race);
@@ -1033,7 +1075,7 @@ struct radix_race {
 /* Places 0, 5000 and 2^40 are there all the time; others come and go, and with them the height. */
 static void look_while_the_tree_changes(void *arg, unsigned cpu)
 {
-	static const uint64_t fixed[] = { 0, 5000, UINT64_C(1) << 40 };
+	static const uint64_t fixed[] = {0, 5000, UINT64_C(1) << 40};
 	struct radix_race *race = arg;
 	uint64_t chance = 99 + cpu;
 
@@ -1070,8 +1112,8 @@ static void look_while_the_tree_changes(void *arg, unsigned cpu)
 
 static void radix_readers_always_find_what_stays(void **state)
 {
-	struct radix_race race = { .running = CPUS - 1 };
-	static const uint64_t fixed[] = { 0, 5000, UINT64_C(1) << 40 };
+	struct radix_race race = {.running = CPUS - 1};
+	static const uint64_t fixed[] = {0, 5000, UINT64_C(1) << 40};
 	uint64_t index = 0;
 
 	(void)state;
