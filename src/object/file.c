@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Open files, the room's caches, and shared anonymous memory: an object without a disk behind
  * Open files, the room's caches, and shared anonymous memory: an object without a disk behind it,
  * with a file so that areas of it look like any other. Called by mmap (MAP_SHARED | MAP_ANONYMOUS)
  * and by areas that come and go.
