@@ -333,7 +333,9 @@ static void child_turn(void)
 		syscall(SYS_futex, &channel->turn, FUTEX_WAIT, 1, &tick, NULL, 0);
 		if (__atomic_load_n(&channel->turn, __ATOMIC_ACQUIRE) == 1 && waitpid(child, &status, WNOHANG) == child) {
 			child = 0;
-			fail("the child died with status %#x", status);
+			fail("the child died with status %#x at call %" PRId64 "(%#" PRIx64 ", %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64
+			     ", %#" PRIx64 "), command %u", status, channel->nr, channel->arg[0], channel->arg[1],
+			     channel->arg[2], channel->arg[3], channel->arg[4], channel->command);
 		}
 	}
 }
