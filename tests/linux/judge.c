@@ -579,7 +579,7 @@ static void adopt_child(void)
 	layout.start_data = v[45];
 	layout.end_data = v[46];
 	layout.start_brk = v[47];
-	layout.brk = first_break = v[47];
+	layout.brk = v[47];
 	layout.arg_start = v[48];
 	layout.arg_end = v[49];
 	layout.env_start = v[50];
@@ -596,6 +596,8 @@ static void adopt_child(void)
 		if (!strcmp(name, "[heap]"))
 			layout.brk = end; /* page-rounded; the C library breaks on pages at start-up or not at all */
 	}
+	/* Below lies what the C library has on the heap, its thread's own block among it. */
+	first_break = layout.brk;
 	err = quire_mm_create(q, &layout, &mm);
 	if (err)
 		fail("mm_create: %d", err);
