@@ -218,7 +218,7 @@ void quire_defer(struct quire *q, struct quire_deferred *d,
 	list->head = d;
 	pending = c->pending + 1;
 	quire_store(&c->pending, pending);
-	poll = pending % POLL_EVERY == 0 && (c->runs & 1) == 0;
+	poll = pending % POLL_EVERY == 0;
 	quire_spin_unlock_raw(q, &c->lock);
 	quire_port_irq_restore(q, flags);
 

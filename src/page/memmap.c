@@ -249,7 +249,7 @@ static void build_descriptors(struct quire *q, const struct quire_range *map, si
 	p->section_map = (uint32_t *)(void *)(p->map + p->nr_map);
 	p->section_at = p->section_map + p->nr_sections;
 
-	memset(p->section_map, 0, p->nr_sections * sizeof(uint32_t));
+	memset(p->section_map, 0, (size_t)p->nr_sections * sizeof(uint32_t));
 	while (section < p->nr_sections &&
 	       next_run(map, nr_ranges, RUN_PRESENT, p->first_pfn + (section << p->section_shift), &run)) {
 		section = (run.start - p->first_pfn) >> p->section_shift;

@@ -323,6 +323,7 @@ static void ran(struct quire *q, struct quire_deferred *d)
 	if (n->chain) {
 		assert_int_equal(++*n->depth, 1);
 		quire_defer(q, &n->chain->deferred, ran);
+		quire_grace_poll(q);
 		--*n->depth;
 	}
 }
