@@ -409,7 +409,6 @@ static void start_child(void)
 		execve(child_path, argv, envp);
 		_exit(127);
 	}
-	channel->turn = 1;
 	while (!__atomic_load_n(&channel->ready, __ATOMIC_ACQUIRE) || __atomic_load_n(&channel->turn, __ATOMIC_ACQUIRE)) {
 		int status;
 
