@@ -964,6 +964,22 @@ static void end_round(void)
 		fail("after a round: %s", broken);
 }
 
+/* Would the call reach the child's own program, channel or stack? Then it is not made. */
+static bool hits_child(const struct step *s, const uint64_t *a)
+{
+	uint64_t len = s->nr == SYS_mremap && a[2] > a[1] ? a[2] : a[1];
+
+	if (s->nr == SYS_brk || s->nr == SYS_mlockall || s->nr == SYS_munlockall)
+		return false;
+	if (a[0] + len < a[0] || a[0] + len > 0x7ffffffff000ull)
+		return false; /* refused anyway */
+	if (a[0] < WINDOW_START)
+		return a[0] + len > 0x400000;
+	if (a[0] < CHANNEL_ADDRESS)
+		return a[0] + len > CHANNEL_ADDRESS;
+	return a[0] + len > mm->layout.mmap_base;
+}
+
 /* True if all steps that are not left out answer alike. Steps are numbered for the report. */
 static bool play(const struct step *steps, int n, const bool *left_out, bool show)
 {
@@ -989,6 +1005,8 @@ static bool play(const struct step *steps, int n, const bool *left_out, bool sho
 		else if (s->slot_arg >= 0)
 			a[s->slot_arg] += slot[s->slot];
 		if (s->command != CMD_CALL && a[0] >= 0x7fffffffefffull)
+			continue;
+		if (s->command == CMD_CALL && hits_child(s, a))
 			continue;
 		channel->command = s->command;
 		channel->nr = s->nr;
