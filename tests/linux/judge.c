@@ -964,6 +964,28 @@ static void end_round(void)
 		fail("after a round: %s", broken);
 }
 
+/* A fetch that will be refused, or meets the return instruction that a store has put there. */
+static bool may_execute(quire_uaddr_t addr)
+{
+	struct quire_vma *vma = quire_find_vma(mm, addr);
+	unsigned char *bytes, byte = 0;
+	struct quire_page *page;
+	quire_pte_t pte;
+
+	if (!vma || (vma->start > addr && !(vma->flags & QUIRE_VM_GROWSDOWN)) || !(vma->flags & QUIRE_VM_EXEC))
+		return true;
+	quire_grace_enter(q);
+	pte = vma->start <= addr ? quire_pgtable_peek(&mm->pt, addr) : 0;
+	if (pte && quire_pte_kind(mm->pt.fmt, pte) == QUIRE_PTE_PAGE) {
+		page = quire_pfn_to_page(q, quire_pte_pfn(mm->pt.fmt, pte));
+		bytes = quire_page_kmap(q, page);
+		byte = bytes[addr % PAGE];
+		quire_page_kunmap(q, bytes);
+	}
+	quire_grace_leave(q);
+	return byte == 0xc3;
+}
+
 /* Would the call reach the child's own program, channel or stack? Then it is not made. */
 static bool hits_child(const struct step *s, const uint64_t *a)
 {
@@ -1014,10 +1036,9 @@ static bool play(const struct step *steps, int n, const bool *left_out, bool sho
 		if (s->command == CMD_CALL) {
 			ours = our_call(s, a);
 		} else {
-			ours = our_access(s, a, &sig);
-			/* What is not a return instruction is not executed. */
-			if (s->command == CMD_EXECUTE && !sig.signo && (uint8_t)ours != 0xc3)
+			if (s->command == CMD_EXECUTE && !may_execute(a[0]))
 				continue;
+			ours = our_access(s, a, &sig);
 			if (s->command == CMD_EXECUTE)
 				ours = 0;
 		}
