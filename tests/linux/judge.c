@@ -986,6 +986,16 @@ static bool may_execute(quire_uaddr_t addr)
 	return byte == 0xc3;
 }
 
+/* What the kernel and the loader set up for the child is taken over as areas, without its contents. */
+static bool is_adopted(quire_uaddr_t addr)
+{
+	struct quire_vma *vma = quire_find_vma(mm, addr);
+
+	if (!vma || vma->start > addr)
+		return false;
+	return vma->ops || (vma->file && vma->file >= &adopted[0].file && vma->file <= &adopted[MAX_ADOPTED - 1].file);
+}
+
 /* Would the call reach the child's own program, channel or stack? Then it is not made. */
 static bool hits_child(const struct step *s, const uint64_t *a)
 {
@@ -1028,7 +1038,7 @@ static bool play(const struct step *steps, int n, const bool *left_out, bool sho
 			a[s->slot_arg] += slot[s->slot];
 		if (s->command != CMD_CALL && a[0] >= 0x7fffffffefffull)
 			continue;
-		if (s->command == CMD_CALL && hits_child(s, a))
+		if (s->command == CMD_CALL ? hits_child(s, a) : is_adopted(a[0]))
 			continue;
 		channel->command = s->command;
 		channel->nr = s->nr;
