@@ -297,6 +297,8 @@ static const char *call_name(const struct step *s)
 /* ---- Linux's side -------------------------------------------------------------------------- */
 
 static const char *child_path;
+static char report[1 << 16];
+static uint64_t round_number;
 static struct quire_limits limits;
 static struct channel *channel;
 static int channel_fd;
@@ -313,6 +315,7 @@ static void fail(const char *format, ...)
 	vfprintf(stderr, format, ap);
 	fputc('\n', stderr);
 	va_end(ap);
+	fprintf(stderr, "round %" PRIu64 ":\n%s", round_number, report);
 	if (child > 0)
 		kill(child, SIGKILL);
 	exit(2);
@@ -759,7 +762,6 @@ static int text_emit(struct quire_sink *sink, const char *text, size_t len)
 }
 
 static char linux_text[1 << 18], our_text[1 << 18];
-static char report[1 << 16];
 static uint64_t nr_steps_compared;
 
 static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
@@ -1129,6 +1131,7 @@ static void shrink(const struct step *steps, int n, bool *left_out)
 static uint64_t seed = 1, rounds = 0;
 static int steps_per_round = 120, seconds = 20;
 
+static bool verbose;
 static const char *without = "";
 
 static bool is_left_out(const struct step *s)
@@ -1145,6 +1148,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 's': seed = strtoull(arg, NULL, 0); break;
 	case 'r': rounds = strtoull(arg, NULL, 0); break;
 	case 'n': steps_per_round = atoi(arg); break;
+	case 'v': verbose = true; break;
 	case 'w': without = arg; break;
 	case 't': seconds = atoi(arg); break;
 	case ARGP_KEY_ARG: child_path = arg; break;
@@ -1164,6 +1168,7 @@ int main(int argc, char **argv)
 		{ "rounds", 'r', "N", 0, "rounds; default: as many as the seconds allow", 0 },
 		{ "steps", 'n', "N", 0, "steps a round", 0 },
 		{ "without", 'w', "CALL,...", 0, "calls to leave out: mremap,madvise,store", 0 },
+		{ "verbose", 'v', NULL, 0, "keep every step in the report", 0 },
 		{ "seconds", 't', "S", 0, "time to spend", 0 },
 		{ 0 },
 	};
@@ -1200,6 +1205,7 @@ int main(int argc, char **argv)
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (!rounds && now.tv_sec - began.tv_sec >= seconds)
 			break;
+		round_number = round;
 		random_state = round * 0x2545f4914f6cdd1dull;
 		limits = (struct quire_limits){
 			.as = QUIRE_RLIM_INFINITY, .data = QUIRE_RLIM_INFINITY, .stack = 8 << 20,
@@ -1213,7 +1219,7 @@ int main(int argc, char **argv)
 			do
 				make_step(&steps[i]);
 			while (is_left_out(&steps[i]));
-		if (play(steps, steps_per_round, left_out, false))
+		if (play(steps, steps_per_round, left_out, verbose))
 			continue;
 		printf("round %" PRIu64 ": %s", round, report);
 		fflush(stdout);
