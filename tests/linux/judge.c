@@ -1005,8 +1005,10 @@ static bool hits_child(const struct step *s, const uint64_t *a)
 
 	if (s->nr == SYS_brk || s->nr == SYS_mlockall || s->nr == SYS_munlockall)
 		return false;
-	if (a[0] + len < a[0] || a[0] + len > 0x7ffffffff000ull)
+	if (a[0] + len < a[0])
 		return false; /* refused anyway */
+	if (a[0] + len > 0x7ffffffff000ull) /* so too, but for madvise, which goes on over holes */
+		return s->nr == SYS_madvise && a[0] < 0x7ffffffff000ull;
 	if (a[0] < WINDOW_START)
 		return a[0] + len > 0x400000;
 	if (a[0] < CHANNEL_ADDRESS)
