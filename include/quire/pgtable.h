@@ -166,7 +166,7 @@ int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, qui
 void quire_tables_move(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to,
 		       uint64_t len);
 
-/* Bytes of all tables but the top one: what VmPTE shows. */
+/* What VmPTE shows: bytes of all tables but the top one and, with five levels, those below it. */
 uint64_t quire_pgtable_bytes(const struct quire_pgtable *pt);
 
 /* The leaf entry at addr, or 0; a look without a lock, under a grace period. */

@@ -51,8 +51,8 @@ struct quire_anon;
 #define QUIRE_VM_HUGEPAGE 0x20000000ull   /* hg */
 #define QUIRE_VM_NOHUGEPAGE 0x40000000ull /* nh */
 #define QUIRE_VM_MERGEABLE 0x80000000ull  /* mg */
+#define QUIRE_VM_DROPPABLE (1ull << 40)   /* dp */
 #define QUIRE_VM_SEALED (1ull << 42)      /* sl */
-#define QUIRE_VM_DROPPABLE (1ull << 45)   /* dp */
 
 #define QUIRE_VM_ACCESS_FLAGS (QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_EXEC)
 #define QUIRE_VM_LOCKED_MASK (QUIRE_VM_LOCKED | QUIRE_VM_LOCKONFAULT)

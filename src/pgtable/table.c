@@ -155,13 +155,13 @@ quire_paddr_t quire_pgtable_root(const struct quire_pgtable *pt)
 	return quire_page_to_pfn(pt->q, pt->root) << QUIRE_PAGE_SHIFT;
 }
 
-/* As Linux counts: the top table is not in VmPTE. */
+/* Linux counts PTE, PMD and PUD tables, but for the top one. */
 uint64_t quire_pgtable_bytes(const struct quire_pgtable *pt)
 {
 	uint64_t tables = 0;
 	unsigned level;
 
-	for (level = 0; level < root_level(FMT(pt->fmt)); level++)
+	for (level = 0; level < root_level(FMT(pt->fmt)) && level < 3; level++)
 		tables += quire_load(&pt->tables[level]);
 	return tables << QUIRE_PAGE_SHIFT;
 }

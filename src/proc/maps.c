@@ -49,9 +49,16 @@ bool quire_area_view_get(struct area_view *view, struct quire_mm *mm, quire_uadd
 	if (vma) {
 		/* anon and chain may be set by a fault meanwhile; nothing here reads them. */
 		view->vma = (struct quire_vma){
-			.start = vma->start, .end = vma->end, .flags = vma->flags, .mm = vma->mm,
-			.pgoff = vma->pgoff, .object = vma->object, .file = vma->file, .ops = vma->ops,
-			.private_data = vma->private_data, .id = vma->id,
+			.start = vma->start,
+			.end = vma->end,
+			.flags = vma->flags,
+			.mm = vma->mm,
+			.pgoff = vma->pgoff,
+			.object = vma->object,
+			.file = vma->file,
+			.ops = vma->ops,
+			.private_data = vma->private_data,
+			.id = vma->id,
 		};
 		/* The area keeps its file for as long as a reader may see it. */
 		if (view->vma.file)
@@ -111,8 +118,10 @@ void quire_emit_area_line(struct emitter *e, const struct quire_vma *vma)
 	quire_text_u64(t, file ? file->inode : 0, 1);
 	quire_text_char(t, ' ');
 	if (name) {
-		quire_text_pad_to(t, NAME_COLUMN);
-		/* As Linux escapes it: a newline in a path must not look like the end of the line. */
+		/* One blank at least, also behind numbers that reach beyond that column. */
+		quire_text_pad_to(t, NAME_COLUMN - 1);
+		quire_text_char(t, ' ');
+		/* As Linux escapes it: a newline in a path must not end the line. */
 		for (; *name; name++) {
 			if (*name == '\n')
 				quire_text_put(t, "\\012");

@@ -9,11 +9,11 @@
 
 /* The letter pair of each flag's bit, "??" where Linux has none either. */
 static const char flag_names[64][3] = {
-	[0] = "rd", [1] = "wr", [2] = "ex", [3] = "sh", [4] = "mr", [5] = "mw", [6] = "me", [7] = "ms",
-	[8] = "gd", [9] = "um", [10] = "pf", [11] = "gu", [12] = "uw", [13] = "lo", [14] = "io", [15] = "sr",
-	[16] = "rr", [17] = "dc", [18] = "de", [19] = "lf", [20] = "ac", [21] = "nr", [22] = "ht",
-	[23] = "sf", [24] = "ar", [25] = "wf", [26] = "dd", [27] = "sd", [28] = "mm", [29] = "hg",
-	[30] = "nh", [31] = "mg", [42] = "sl", [45] = "dp",
+	[0] = "rd",  [1] = "wr",  [2] = "ex",  [3] = "sh",  [4] = "mr",	 [5] = "mw",  [6] = "me",
+	[7] = "ms",  [8] = "gd",  [9] = "um",  [10] = "pf", [11] = "gu", [12] = "uw", [13] = "lo",
+	[14] = "io", [15] = "sr", [16] = "rr", [17] = "dc", [18] = "de", [19] = "lf", [20] = "ac",
+	[21] = "nr", [22] = "ht", [23] = "sf", [24] = "ar", [25] = "wf", [26] = "dd", [27] = "sd",
+	[28] = "mm", [29] = "hg", [30] = "nh", [31] = "mg", [40] = "dp", [42] = "sl",
 };
 
 static void add_page(struct quire_smaps *s, const struct quire_pgfmt *fmt, quire_pte_t pte,
@@ -21,7 +21,8 @@ static void add_page(struct quire_smaps *s, const struct quire_pgfmt *fmt, quire
 {
 	uint32_t maps = quire_load(&page->maps);
 	bool anon = quire_page_kind(page) == QUIRE_PAGE_ANON;
-	bool dirty = quire_pte_has(fmt, pte, QUIRE_PTE_DIRTY) || quire_page_test(page, QUIRE_PG_DIRTY);
+	bool dirty =
+		quire_pte_has(fmt, pte, QUIRE_PTE_DIRTY) || quire_page_test(page, QUIRE_PG_DIRTY);
 	bool young = quire_pte_has(fmt, pte, QUIRE_PTE_ACCESSED) ||
 		     quire_page_test(page, QUIRE_PG_REFERENCED);
 	bool shared = maps > 1;
@@ -90,28 +91,28 @@ static void emit_sums(struct emitter *e, const struct quire_smaps *s, bool rollu
 		uint64_t bytes;
 		bool rollup_only;
 	} line[] = {
-		{ "Rss:", s->rss, false },
-		{ "Pss:", s->pss >> QUIRE_PSS_SHIFT, false },
-		{ "Pss_Dirty:", s->pss_dirty >> QUIRE_PSS_SHIFT, false },
-		{ "Pss_Anon:", s->pss_anon >> QUIRE_PSS_SHIFT, true },
-		{ "Pss_File:", s->pss_file >> QUIRE_PSS_SHIFT, true },
-		{ "Pss_Shmem:", s->pss_shmem >> QUIRE_PSS_SHIFT, true },
-		{ "Shared_Clean:", s->shared_clean, false },
-		{ "Shared_Dirty:", s->shared_dirty, false },
-		{ "Private_Clean:", s->private_clean, false },
-		{ "Private_Dirty:", s->private_dirty, false },
-		{ "Referenced:", s->referenced, false },
-		{ "Anonymous:", s->anonymous, false },
-		{ "KSM:", s->ksm, false },
-		{ "LazyFree:", s->lazyfree, false },
-		{ "AnonHugePages:", s->anon_huge, false },
-		{ "ShmemPmdMapped:", s->shmem_pmd, false },
-		{ "FilePmdMapped:", s->file_pmd, false },
-		{ "Shared_Hugetlb:", s->shared_hugetlb, false },
-		{ "Private_Hugetlb:", s->private_hugetlb, false },
-		{ "Swap:", s->swap, false },
-		{ "SwapPss:", s->swap_pss >> QUIRE_PSS_SHIFT, false },
-		{ "Locked:", s->locked >> QUIRE_PSS_SHIFT, false },
+		{"Rss:", s->rss, false},
+		{"Pss:", s->pss >> QUIRE_PSS_SHIFT, false},
+		{"Pss_Dirty:", s->pss_dirty >> QUIRE_PSS_SHIFT, false},
+		{"Pss_Anon:", s->pss_anon >> QUIRE_PSS_SHIFT, true},
+		{"Pss_File:", s->pss_file >> QUIRE_PSS_SHIFT, true},
+		{"Pss_Shmem:", s->pss_shmem >> QUIRE_PSS_SHIFT, true},
+		{"Shared_Clean:", s->shared_clean, false},
+		{"Shared_Dirty:", s->shared_dirty, false},
+		{"Private_Clean:", s->private_clean, false},
+		{"Private_Dirty:", s->private_dirty, false},
+		{"Referenced:", s->referenced, false},
+		{"Anonymous:", s->anonymous, false},
+		{"KSM:", s->ksm, false},
+		{"LazyFree:", s->lazyfree, false},
+		{"AnonHugePages:", s->anon_huge, false},
+		{"ShmemPmdMapped:", s->shmem_pmd, false},
+		{"FilePmdMapped:", s->file_pmd, false},
+		{"Shared_Hugetlb:", s->shared_hugetlb, false},
+		{"Private_Hugetlb:", s->private_hugetlb, false},
+		{"Swap:", s->swap, false},
+		{"SwapPss:", s->swap_pss >> QUIRE_PSS_SHIFT, false},
+		{"Locked:", s->locked >> QUIRE_PSS_SHIFT, false},
 	};
 	size_t i;
 
@@ -143,7 +144,7 @@ int quire_proc_smaps(struct quire_mm *mm, struct quire_sink *sink)
 
 	quire_emitter_init(&e, sink);
 	while (!e.error && quire_area_view_get(&view, mm, next)) {
-		sums = (struct quire_smaps){ 0 };
+		sums = (struct quire_smaps){0};
 		quire_smaps_area(&view.vma, &sums);
 		quire_emit_area_line(&e, &view.vma);
 		quire_emit_kb(&e, "Size:", 16, sums.size);
@@ -164,7 +165,7 @@ int quire_proc_smaps_rollup(struct quire_mm *mm, struct quire_sink *sink)
 {
 	struct emitter e;
 	struct area_view view;
-	struct quire_smaps sums = { 0 };
+	struct quire_smaps sums = {0};
 	quire_uaddr_t next = 0, first = 0;
 	struct quire_text *t = &e.text;
 

@@ -16,8 +16,9 @@ static uint64_t rss_pages(struct quire_mm *mm, enum quire_rss kind)
 
 void quire_proc_text_pages(const struct quire_mm *mm, uint64_t *exe, uint64_t *lib)
 {
-	uint64_t text = (quire_page_up(mm->layout.end_code) - quire_page_down(mm->layout.start_code)) >>
-			QUIRE_PAGE_SHIFT;
+	uint64_t text =
+		(quire_page_up(mm->layout.end_code) - quire_page_down(mm->layout.start_code)) >>
+		QUIRE_PAGE_SHIFT;
 	uint64_t exec = quire_load(&mm->exec_vm);
 
 	*exe = text < exec ? text : exec;
@@ -41,21 +42,21 @@ int quire_proc_status(struct quire_mm *mm, struct quire_sink *sink)
 		const char *name;
 		uint64_t pages;
 	} line[] = {
-		{ "VmPeak:\t", peak > total ? peak : total },
-		{ "VmSize:\t", total },
-		{ "VmLck:\t", quire_load(&mm->locked_vm) },
-		{ "VmPin:\t", quire_load(&mm->pinned_vm) },
-		{ "VmHWM:\t", hwm > rss ? hwm : rss },
-		{ "VmRSS:\t", rss },
-		{ "RssAnon:\t", anon },
-		{ "RssFile:\t", file },
-		{ "RssShmem:\t", shmem },
-		{ "VmData:\t", quire_load(&mm->data_vm) },
-		{ "VmStk:\t", quire_load(&mm->stack_vm) },
-		{ "VmExe:\t", exe },
-		{ "VmLib:\t", lib },
-		{ "VmPTE:\t", quire_pgtable_bytes(&mm->pt) >> QUIRE_PAGE_SHIFT },
-		{ "VmSwap:\t", rss_pages(mm, QUIRE_RSS_SWAP) },
+		{"VmPeak:\t", peak > total ? peak : total},
+		{"VmSize:\t", total},
+		{"VmLck:\t", quire_load(&mm->locked_vm)},
+		{"VmPin:\t", quire_load(&mm->pinned_vm)},
+		{"VmHWM:\t", hwm > rss ? hwm : rss},
+		{"VmRSS:\t", rss},
+		{"RssAnon:\t", anon},
+		{"RssFile:\t", file},
+		{"RssShmem:\t", shmem},
+		{"VmData:\t", quire_load(&mm->data_vm)},
+		{"VmStk:\t", quire_load(&mm->stack_vm)},
+		{"VmExe:\t", exe},
+		{"VmLib:\t", lib},
+		{"VmPTE:\t", quire_pgtable_bytes(&mm->pt) >> QUIRE_PAGE_SHIFT},
+		{"VmSwap:\t", rss_pages(mm, QUIRE_RSS_SWAP)},
 	};
 	for (i = 0; i < QUIRE_ARRAY_SIZE(line); i++)
 		quire_emit_kb(&e, line[i].name, 0, line[i].pages << QUIRE_PAGE_SHIFT);
@@ -78,8 +79,11 @@ int quire_proc_statm(struct quire_mm *mm, struct quire_sink *sink)
 	quire_text_u64(t, shared, 1);
 	quire_text_char(t, ' ');
 	/* Linux does not cap this one by exec_vm. */
-	quire_text_u64(t, (quire_page_up(mm->layout.end_code) - quire_page_down(mm->layout.start_code)) >>
-				  QUIRE_PAGE_SHIFT, 1);
+	quire_text_u64(
+		t,
+		(quire_page_up(mm->layout.end_code) - quire_page_down(mm->layout.start_code)) >>
+			QUIRE_PAGE_SHIFT,
+		1);
 	quire_text_put(t, " 0 ");
 	quire_text_u64(t, quire_load(&mm->data_vm) + quire_load(&mm->stack_vm), 1);
 	quire_text_put(t, " 0\n");
