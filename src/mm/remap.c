@@ -592,16 +592,16 @@ static int64_t remap_locked(struct remap *r)
 	err = check_area(r);
 	if (err)
 		return err;
+	/* As munmap: the tail that goes may reach over holes, not beyond the end of the space. */
+	if (r->new_len < r->old_len &&
+	    r->old_len - r->new_len > r->mm->layout.task_size - (r->addr + r->new_len))
+		return -QUIRE_EINVAL;
 	if (has_target(r))
 		return move_one(r);
 	if (r->new_len > r->old_len)
 		return grow(r);
-	if (r->new_len < r->old_len) {
-		/* As munmap: the tail may reach over holes, not beyond the end of the space. */
-		if (r->old_len - r->new_len > r->mm->layout.task_size - (r->addr + r->new_len))
-			return -QUIRE_EINVAL;
+	if (r->new_len < r->old_len)
 		err = quire_munmap_locked(r->mm, r->addr + r->new_len, r->addr + r->old_len);
-	}
 	return err ? err : (int64_t)r->addr;
 }
 
