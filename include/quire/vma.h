@@ -247,7 +247,8 @@ struct quire_splice {
 	struct quire_index_node *leaves, *inners; /* the reserve: nodes of both sizes */
 	uint32_t nr_leaves, nr_inners;            /* so many */
 	/* Derived by reserve: */
-	bool single;               /* all areas that go are in one leaf, and so are their neighbours */
+	bool single;               /* all areas that go are in one leaf, and no other lies in the range */
+	bool in_leaf;              /* one store of that leaf does it */
 	uint8_t from, to, live;    /* positions [from, to) of path.leaf go, of live ones */
 	struct quire_index_path path; /* to the leaf where start is */
 };

@@ -36,6 +36,7 @@ static inline struct quire_index_node *child_of(const struct quire_index_node *i
 		i = pivots_below_small(as_inner(inner), addr);
 		return load_node((struct quire_index_node **)(as_inner(inner)->pivot + SMALL_CHILDREN) + i);
 	}
+	prefetch_children(as_inner(inner));
 	i = pivots_below_large(as_inner(inner), addr);
 	return load_node((struct quire_index_node **)(as_inner(inner)->pivot + LARGE_CHILDREN) + i);
 }
@@ -65,12 +66,12 @@ static const struct quire_index_node *outermost(const struct quire_index_node *n
 }
 
 /* The full look: any address, with the area before it. Not inline; the common case does without. */
-static void look(const struct quire_index *ix, quire_uaddr_t addr, struct spot *spot)
+static __attribute__((noinline)) void look(const struct quire_index *ix, quire_uaddr_t addr, struct spot *spot)
 {
 	do {
 		const struct quire_index_node *node, *leaf, *left = NULL, *right = NULL;
 		unsigned at, left_slot = 0, right_slot = 0;
-		uint64_t order;
+		uint64_t order, all;
 
 		spot->changes = quire_load_acquire(&ix->changes);
 		spot->leaf = NULL;
@@ -95,10 +96,11 @@ static void look(const struct quire_index *ix, quire_uaddr_t addr, struct spot *
 			}
 			node = load_node(&children_of(in)[at]);
 		}
-		order = leaf_order(node);
-		at = leaf_upto(node, order, addr >> QUIRE_PAGE_SHIFT);
+		all = leaf_order(node);
+		order = all;
+		at = leaf_skip(node, &order, addr >> QUIRE_PAGE_SHIFT);
 		if (at > 0) {
-			spot->prev = leaf_area(node, (unsigned)(order_from(order, at - 1) & 15));
+			spot->prev = leaf_area(node, (unsigned)(order_from(all, at - 1) & 15));
 		} else if (left) {
 			leaf = outermost(load_node(&children_of(as_inner(left))[left_slot]), true);
 			if (leaf) {
@@ -107,7 +109,6 @@ static void look(const struct quire_index *ix, quire_uaddr_t addr, struct spot *
 				spot->prev = leaf_area(leaf, (unsigned)(before >> (4 * (order_count(before) - 1))) & 15);
 			}
 		}
-		order = order_from(order, at);
 		if (!order && right) {
 			node = outermost(load_node(&children_of(as_inner(right))[right_slot]), false);
 			order = node ? leaf_order(node) : 0;
@@ -122,31 +123,57 @@ static void look(const struct quire_index *ix, quire_uaddr_t addr, struct spot *
 
 /* ---- Finding ----------------------------------------------------------------------------- */
 
+static __attribute__((noinline)) struct quire_vma *find_again(const struct quire_index *ix, quire_uaddr_t addr)
+{
+	struct spot spot;
+
+	look(ix, addr, &spot);
+	return spot.area;
+}
+
+/* The area in that slot is the answer if another is before it there, or it holds addr, or all is as it was. */
+static inline struct quire_vma *settle(const struct quire_index *ix, quire_uaddr_t addr, unsigned long changes,
+				       unsigned at, struct quire_vma *vma)
+{
+	if (quire_likely(at > 0) || quire_likely(unchanged(ix, changes)) || vma->start <= addr)
+		return vma;
+	return find_again(ix, addr);
+}
+
+static __attribute__((noinline)) struct quire_vma *find_in_wide(const struct quire_index *ix, quire_uaddr_t addr,
+							       unsigned long changes,
+							       const struct index_wide *wide)
+{
+	uint64_t rest = quire_load_acquire(&wide->order);
+	unsigned at = wide_skip(wide, &rest, addr >> QUIRE_PAGE_SHIFT), slot = (unsigned)rest & 15;
+
+	if (quire_unlikely(!slot))
+		return find_again(ix, addr);
+	return settle(ix, addr, changes, at, wide->area[slot - 1]);
+}
+
 struct quire_vma *quire_index_find(const struct quire_index *ix, quire_uaddr_t addr)
 {
 	unsigned long changes = quire_load_acquire(&ix->changes);
 	const struct quire_index_node *node = load_node(&ix->root);
-	struct quire_vma *vma;
-	struct spot spot;
+	const struct index_leaf *leaf;
 	unsigned at, slot;
-	uint64_t order;
+	uint64_t rest;
 
 	if (quire_unlikely(!node))
 		return NULL;
 	while (!node_is_leaf(node))
 		node = child_of(node, addr);
-	order = leaf_order(node);
-	at = leaf_upto(node, order, addr >> QUIRE_PAGE_SHIFT);
-	slot = (unsigned)order_from(order, at) & 15;
-	if (quire_likely(slot)) {
-		vma = leaf_area(node, slot);
-		if (quire_likely(at > 0))
-			return vma;
-		if (quire_likely(unchanged(ix, changes)) || vma->start <= addr)
-			return vma;
-	}
-	look(ix, addr, &spot);
-	return spot.area;
+	if (quire_unlikely(node_is_wide(node)))
+		return find_in_wide(ix, addr, changes, as_wide(node));
+	prefetch_leaf(node);
+	leaf = as_leaf(node);
+	rest = quire_load_acquire(&leaf->order);
+	at = narrow_skip(leaf, &rest, addr >> QUIRE_PAGE_SHIFT);
+	slot = (unsigned)rest & 15;
+	if (quire_unlikely(!slot))
+		return find_again(ix, addr);
+	return settle(ix, addr, changes, at, leaf->area[slot - 1]);
 }
 
 struct quire_vma *quire_index_find_prev(const struct quire_index *ix, quire_uaddr_t addr,

@@ -66,15 +66,16 @@ struct build {
 	struct quire_index_path left, right;
 	struct quire_index_node *left_leaf, *right_leaf; /* before neighbours were taken in */
 	unsigned from, to, right_live; /* kept: [0, from) of the left leaf, [to, right_live) of the right one */
+	bool keeps_left;               /* the left leaf stays as it is, new ones come behind it */
 	unsigned top;                  /* level whose child, or ix->height and above: the root, is stored */
 	bool is_root;                  /* the result is the root */
 	bool collapses;                /* the root's only child is the result */
 	struct level level[QUIRE_INDEX_HEIGHT];
+	bool is_wide;                  /* the new leaves are; else they all have this base */
+	uint64_t base;
 	/* build(): */
-	struct quire_splice *reserve;      /* nodes come from here */
-	uint64_t before;                   /* end of the area before, page */
-	struct quire_vma *area[LEAF_SLOTS]; /* the leaf in the making */
-	uint64_t start[LEAF_SLOTS], end[LEAF_SLOTS];
+	struct quire_splice *reserve; /* nodes come from here */
+	uint64_t before;              /* end of the area before, page */
 	struct quire_index_node *result;
 	quire_uaddr_t result_last;
 	uint32_t result_gap;
@@ -110,9 +111,10 @@ static enum take fewer(const struct circumstances *c)
 	return c->has_right ? TAKE_RIGHT : TAKE_NONE;
 }
 
+/* Not at the edges of the tree: there, nodes fill and empty one entry after the other. */
 static bool is_too_empty(const struct level *l, const struct circumstances *c, size_t min)
 {
-	return l->total != 0 && l->total < min && c->shrinks && (c->has_left || c->has_right);
+	return l->total != 0 && l->total < min && c->shrinks && c->has_left && c->has_right;
 }
 
 /* Whom to take in, and how many leaves it then takes if all can be narrow. */
@@ -189,38 +191,54 @@ static void look_around(const struct build *b, unsigned level, struct circumstan
 		c->near_right = counts_of(parent)[b->right.slot[level + 1] + 1];
 }
 
-/* First and last of all the ends that the new leaves hold, in pages; there is at least one. */
-static uint64_t reach_of_leaves(const struct build *b, size_t n, uint64_t first_new, uint64_t last_new)
+static uint64_t first_end(const struct quire_index_node *leaf, unsigned from)
 {
-	const struct level *l = &b->level[0];
-	uint64_t first, last, order;
+	return leaf_end(leaf, (unsigned)order_from(leaf_order(leaf), from) & 15);
+}
+
+static uint64_t last_end(const struct quire_index_node *leaf, unsigned to)
+{
+	return leaf_end(leaf, (unsigned)order_from(leaf_order(leaf), to - 1) & 15);
+}
+
+/* First and last of all the ends that the new leaves hold, in pages, decide of what kind they are. */
+static void choose_kind(struct build *b, size_t n, uint64_t first_new, uint64_t last_new)
+{
+	struct level *l = &b->level[0];
+	bool left = b->from && !b->keeps_left, right = b->to < b->right_live;
+	uint64_t first, last;
+	size_t nodes;
 
 	if (l->extra_left)
-		first = leaf_end(l->extra_left, (unsigned)leaf_order(l->extra_left) & 15);
-	else if (b->from)
-		first = leaf_end(b->left_leaf, (unsigned)leaf_order(b->left_leaf) & 15);
+		first = first_end(l->extra_left, 0);
+	else if (left)
+		first = first_end(b->left_leaf, 0);
 	else if (n)
 		first = first_new;
-	else if (b->to < b->right_live)
-		first = leaf_end(b->right_leaf, (unsigned)order_from(leaf_order(b->right_leaf), b->to) & 15);
 	else
-		return 0;
+		first = right ? first_end(b->right_leaf, b->to) : first_end(l->extra_right, 0);
 
-	if (l->extra_right) {
-		order = leaf_order(l->extra_right);
-		last = leaf_end(l->extra_right, (unsigned)order_from(order, order_count(order) - 1));
-	} else if (b->to < b->right_live) {
-		last = leaf_end(b->right_leaf,
-				(unsigned)order_from(leaf_order(b->right_leaf), b->right_live - 1) & 15);
-	} else if (n) {
+	if (l->extra_right)
+		last = last_end(l->extra_right, order_count(leaf_order(l->extra_right)));
+	else if (right)
+		last = last_end(b->right_leaf, b->right_live);
+	else if (n)
 		last = last_new;
-	} else if (b->from) {
-		last = leaf_end(b->left_leaf, (unsigned)order_from(leaf_order(b->left_leaf), b->from - 1) & 15);
-	} else {
-		order = leaf_order(l->extra_left);
-		last = leaf_end(l->extra_left, (unsigned)order_from(order, order_count(order) - 1));
+	else
+		last = left ? last_end(b->left_leaf, b->from) :
+			      last_end(l->extra_left, order_count(leaf_order(l->extra_left)));
+
+	b->is_wide = last - first >= LEAF_KEY_MAX;
+	b->base = first > BASE_BELOW ? first - BASE_BELOW : 0;
+	if (last - b->base > LEAF_KEY_MAX)
+		b->base = last - LEAF_KEY_MAX;
+	l->cap = LEAF_SLOTS;
+	if (b->is_wide) {
+		l->cap = WIDE_SLOTS;
+		nodes = divide_up(l->total, WIDE_SLOTS);
+		if (l->nodes < nodes)
+			l->nodes = nodes;
 	}
-	return last - first;
 }
 
 static void plan_leaves(struct build *b, size_t n, uint64_t first_new, uint64_t last_new)
@@ -232,12 +250,20 @@ static void plan_leaves(struct build *b, size_t n, uint64_t first_new, uint64_t 
 	l->extra_left = NULL;
 	l->extra_right = NULL;
 	l->total = b->from + n + (b->right_live - b->to);
+	b->keeps_left = false;
 	if (b->ix->height)
 		look_around(b, 0, &c);
 	c.shrinks = !b->s->single || n < (size_t)(b->to - b->from);
 	c.at_start = b->from == 0 && !c.has_left;
 	c.at_end = b->to == b->right_live && !c.has_right;
 	take = shape_leaves(l, &c);
+	/* In ascending order: a full last leaf is left alone. */
+	if (l->fill == FILL_LEFT && b->ix->height > 1 && b->from == leaf_slots(b->left_leaf)) {
+		b->keeps_left = true;
+		l->total = n;
+		l->nodes = divide_up(n, LEAF_SLOTS);
+		b->left.slot[1]++;
+	}
 	if (take == TAKE_LEFT && quire_index_step_left(b->ix, &b->left, 0)) {
 		l->extra_left = b->left.leaf;
 		l->total += order_count(leaf_order(l->extra_left));
@@ -248,14 +274,8 @@ static void plan_leaves(struct build *b, size_t n, uint64_t first_new, uint64_t 
 	if (take != TAKE_NONE && l->nodes == 1 && l->total + JOIN_SLACK > LEAF_SLOTS)
 		l->nodes = 2;
 
-	l->cap = LEAF_SLOTS;
-	if (l->total && reach_of_leaves(b, n, first_new, last_new) >= LEAF_KEY_MAX) {
-		size_t nodes = divide_up(l->total, WIDE_SLOTS);
-
-		l->cap = WIDE_SLOTS;
-		if (l->nodes < nodes)
-			l->nodes = nodes;
-	}
+	if (l->total)
+		choose_kind(b, n, first_new, last_new);
 }
 
 static void plan_inner(struct build *b, unsigned level)
@@ -285,11 +305,14 @@ static void plan_inner(struct build *b, unsigned level)
 /* The two ways. */
 static void begin(struct build *b, const struct quire_index *ix, const struct quire_splice *s)
 {
+	uint64_t rest;
+
 	b->ix = ix;
 	b->s = s;
 	b->from = 0;
 	b->to = 0;
 	b->right_live = 0;
+	b->keeps_left = false;
 	if (!ix->height)
 		return;
 	b->left = s->path;
@@ -301,7 +324,8 @@ static void begin(struct build *b, const struct quire_index *ix, const struct qu
 		b->right_live = s->live;
 	} else {
 		quire_index_descend(ix, s->end - 1, &b->right);
-		b->to = leaf_upto(b->right.leaf, leaf_order(b->right.leaf), s->end >> QUIRE_PAGE_SHIFT);
+		rest = leaf_order(b->right.leaf);
+		b->to = leaf_skip(b->right.leaf, &rest, s->end >> QUIRE_PAGE_SHIFT);
 		/* A leaf of which nothing goes is none of our business. */
 		if (b->to == 0)
 			(void)quire_index_step_left(ix, &b->right, 0);
@@ -449,127 +473,171 @@ static void open_inner(struct quire *q, struct build *b, unsigned level)
 	l->node = (struct quire_index_node *)((uintptr_t)in | bits);
 }
 
-/* A child for the level. Nodes that it completes go up as far as that reaches. */
-static void put_child(struct quire *q, struct build *b, unsigned level, struct quire_index_node *child,
-		      quire_uaddr_t last, uint32_t gap, uint8_t count)
+/* The level's node is complete, if it is: hand it up, and so on as far as that reaches. */
+static void hand_up(struct quire *q, struct build *b, unsigned level, quire_uaddr_t last)
 {
-	for (; level != b->top; level++) {
-		struct level *l = &b->level[level];
+	for (;;) {
+		struct level *l = &b->level[level], *up = l + 1;
+		struct quire_index_node *node = l->node;
 		const struct index_inner *in;
-		struct index_inner *to;
 
-		if (!l->node)
-			open_inner(q, b, level);
-		in = as_inner(l->node);
-		to = as_inner(l->node);
-		if (l->have + 1 < l->want)
-			to->pivot[l->have] = last;
-		children_of(in)[l->have] = child;
-		gaps_of(in)[l->have] = gap;
-		counts_of(in)[l->have] = count;
-		if (gap > l->gap)
-			l->gap = gap;
-		if (++l->have < l->want)
+		if (l->have < l->want)
 			return;
-		child = l->node;
-		gap = l->gap;
-		count = l->want;
 		l->node = NULL;
 		l->done++;
+		if (++level == b->top) {
+			b->result = node;
+			b->result_last = last;
+			b->result_gap = l->gap;
+			b->result_count = l->want;
+			return;
+		}
+		if (!up->node)
+			open_inner(q, b, level);
+		in = as_inner(up->node);
+		if (up->have + 1 < up->want)
+			as_inner(up->node)->pivot[up->have] = last;
+		children_of(in)[up->have] = node;
+		gaps_of(in)[up->have] = l->gap;
+		counts_of(in)[up->have] = l->want;
+		if (l->gap > up->gap)
+			up->gap = l->gap;
+		up->have++;
 	}
-	b->result = child;
-	b->result_last = last;
-	b->result_gap = gap;
-	b->result_count = count;
 }
 
 /* The last byte of the last area below a node; only for those rare ones whose pivot isn't at hand. */
 static quire_uaddr_t last_below(const struct quire_index_node *node)
 {
-	uint64_t order;
-
 	while (!node_is_leaf(node))
 		node = children_of(as_inner(node))[as_inner(node)->n - 1];
-	order = leaf_order(node);
-	return (leaf_end(node, (unsigned)order_from(order, order_count(order) - 1)) << QUIRE_PAGE_SHIFT) - 1;
+	return (last_end(node, order_count(leaf_order(node))) << QUIRE_PAGE_SHIFT) - 1;
 }
 
 /* Children [from, to) of an old node of this level; last: last byte below the node. */
 static void put_children(struct quire *q, struct build *b, unsigned level, const struct quire_index_node *node,
 			 unsigned from, unsigned to, quire_uaddr_t last)
 {
-	const struct index_inner *in = as_inner(node);
-	unsigned i;
+	const struct index_inner *src = as_inner(node), *dst;
+	struct level *l = &b->level[level];
 
-	for (i = from; i < to; i++)
-		put_child(q, b, level, children_of(in)[i], i + 1 < in->n ? in->pivot[i] : last, gaps_of(in)[i],
-			  counts_of(in)[i]);
+	if (level == b->top) {
+		/* The root's only child, that becomes the root. */
+		if (from < to)
+			b->result = children_of(src)[from];
+		return;
+	}
+	while (from < to) {
+		unsigned i, n;
+
+		if (!l->node)
+			open_inner(q, b, level);
+		dst = as_inner(l->node);
+		n = l->want - l->have;
+		if (n > to - from)
+			n = to - from;
+		for (i = 0; i < n; i++) {
+			uint32_t gap = gaps_of(src)[from + i];
+
+			children_of(dst)[l->have + i] = children_of(src)[from + i];
+			gaps_of(dst)[l->have + i] = gap;
+			counts_of(dst)[l->have + i] = counts_of(src)[from + i];
+			if (gap > l->gap)
+				l->gap = gap;
+		}
+		/* Pivots: not for a last child, and the old last one has none. */
+		for (i = 0; i < n && l->have + i + 1u < l->want; i++)
+			as_inner(l->node)->pivot[l->have + i] = from + i + 1 < src->n ? src->pivot[from + i] : last;
+		from += n;
+		l->have = (uint8_t)(l->have + n);
+		hand_up(q, b, level, from < src->n ? src->pivot[from - 1] : last);
+	}
 }
 
-/* The collected areas become a leaf. */
-static void finish_leaf(struct quire *q, struct build *b)
+/* Ready to take the areas of a leaf: in slots by their order, which is written at once since nobody sees it. */
+static void open_leaf(struct quire *q, struct build *b)
 {
 	struct level *l = &b->level[0];
-	uint64_t first = b->end[0], last = b->end[l->want - 1];
-	struct quire_index_node *node;
-	struct leaf_private *private;
-	/* Slots in the order of the areas. */
-	uint64_t order = UINT64_C(0x0fedcba987654321) & ((UINT64_C(1) << (4 * l->want)) - 1);
-	unsigned i, n = l->want;
+	void *object = take_object(q, &b->reserve->leaves, &b->reserve->nr_leaves);
+	uint64_t order;
 
-	if (last - first < LEAF_KEY_MAX) {
-		struct index_leaf *leaf = take_object(q, &b->reserve->leaves, &b->reserve->nr_leaves);
-
-		leaf->base = first > BASE_BELOW ? first - BASE_BELOW : 0;
-		if (last - leaf->base > LEAF_KEY_MAX)
-			leaf->base = last - LEAF_KEY_MAX;
-		leaf->end[0] = UINT32_MAX;
-		for (i = 0; i < n; i++) {
-			leaf->end[i + 1] = (uint32_t)(b->end[i] - leaf->base);
-			leaf->area[i] = b->area[i];
-		}
-		leaf->order = order;
-		private = &leaf->private;
-		node = (struct quire_index_node *)((uintptr_t)leaf | NODE_LEAF);
-	} else {
-		struct index_wide *wide = take_object(q, &b->reserve->leaves, &b->reserve->nr_leaves);
-
-		wide->end[0] = UINT64_MAX;
-		for (i = 0; i < n; i++) {
-			wide->end[i + 1] = b->end[i];
-			wide->area[i] = b->area[i];
-		}
-		wide->order = order;
-		private = &wide->private;
-		node = (struct quire_index_node *)((uintptr_t)wide | NODE_LEAF | NODE_WIDE);
-	}
-	for (i = 0; i < n; i++)
-		private->pages[i] = pages_field(b->end[i] - b->start[i]);
-	private->used = (uint8_t)n;
+	l->want = wanted(l);
 	l->have = 0;
-	l->want = 0;
-	l->done++;
-	put_child(q, b, 1, node, (last << QUIRE_PAGE_SHIFT) - 1, l->gap, (uint8_t)n);
+	l->gap = 0;
+	order = UINT64_C(0x0fedcba987654321) & ((UINT64_C(1) << (4 * l->want)) - 1);
+	if (b->is_wide) {
+		struct index_wide *wide = object;
+
+		wide->order = order;
+		wide->end[0] = UINT64_MAX;
+		wide->private.used = l->want;
+		l->node = (struct quire_index_node *)((uintptr_t)object | NODE_LEAF | NODE_WIDE);
+	} else {
+		struct index_leaf *leaf = object;
+
+		leaf->order = order;
+		leaf->base = b->base;
+		leaf->end[0] = UINT32_MAX;
+		leaf->private.used = l->want;
+		l->node = (struct quire_index_node *)((uintptr_t)object | NODE_LEAF);
+	}
 }
 
-/* Pages. */
+/* Bounds in pages. */
 static void put_area(struct quire *q, struct build *b, struct quire_vma *area, uint64_t start, uint64_t end)
 {
 	struct level *l = &b->level[0];
 	uint32_t gap = gap_between(b->before, start);
 
-	if (!l->have) {
-		l->want = wanted(l);
-		l->gap = 0;
-	}
+	if (!l->node)
+		open_leaf(q, b);
 	if (gap > l->gap)
 		l->gap = gap;
 	b->before = end;
-	b->area[l->have] = area;
-	b->start[l->have] = start;
-	b->end[l->have] = end;
-	if (++l->have == l->want)
-		finish_leaf(q, b);
+	if (b->is_wide) {
+		as_wide(l->node)->area[l->have] = area;
+		as_wide(l->node)->private.pages[l->have] = pages_field(end - start);
+		as_wide(l->node)->end[++l->have] = end;
+	} else {
+		as_leaf(l->node)->area[l->have] = area;
+		as_leaf(l->node)->private.pages[l->have] = pages_field(end - start);
+		as_leaf(l->node)->end[++l->have] = (uint32_t)(end - b->base);
+	}
+	hand_up(q, b, 0, (end << QUIRE_PAGE_SHIFT) - 1);
+}
+
+/* The common case of the next function: as many as the new leaf takes, none of its areas and leaves wide. */
+static unsigned copy_narrow(struct build *b, const struct index_leaf *src, uint64_t order, unsigned n)
+{
+	struct level *l = &b->level[0];
+	struct index_leaf *dst = as_leaf(l->node);
+	uint32_t shift = (uint32_t)(src->base - b->base);
+	uint64_t before = b->before - src->base;
+	unsigned i, have = l->have;
+	uint64_t gap = l->gap;
+
+	if (n > l->want - have)
+		n = l->want - have;
+	for (i = 0; i < n; i++, order >>= 4) {
+		unsigned slot = (unsigned)order & 15;
+		uint32_t end = src->end[slot];
+		uint16_t pages = src->private.pages[slot - 1];
+		struct quire_vma *area = src->area[slot - 1];
+		uint64_t start = end - (uint64_t)pages;
+
+		if (quire_unlikely(!pages))
+			start = (area->start >> QUIRE_PAGE_SHIFT) - src->base;
+		if (start - before > gap)
+			gap = start - before;
+		before = end;
+		dst->area[have + i] = area;
+		dst->private.pages[have + i] = pages;
+		dst->end[have + i + 1] = end + shift;
+	}
+	b->before = src->base + before;
+	l->gap = gap > GAP_MAX ? GAP_MAX : (uint32_t)gap;
+	l->have = (uint8_t)(have + n);
+	return n;
 }
 
 /* Areas [from, to) of an old leaf. */
@@ -578,10 +646,19 @@ static void put_areas(struct quire *q, struct build *b, const struct quire_index
 {
 	uint64_t order = order_from(leaf_order(leaf), from);
 
-	for (; from < to; from++, order >>= 4) {
-		unsigned slot = (unsigned)order & 15;
+	while (from < to) {
+		unsigned slot = (unsigned)order & 15, n = 1;
 
-		put_area(q, b, leaf_area(leaf, slot), leaf_start(leaf, slot), leaf_end(leaf, slot));
+		if (b->is_wide || node_is_wide(leaf)) {
+			put_area(q, b, leaf_area(leaf, slot), leaf_start(leaf, slot), leaf_end(leaf, slot));
+		} else {
+			if (!b->level[0].node)
+				open_leaf(q, b);
+			n = copy_narrow(b, as_leaf(leaf), order, to - from);
+			hand_up(q, b, 0, (b->before << QUIRE_PAGE_SHIFT) - 1);
+		}
+		from += n;
+		order = order_from(order, n);
 	}
 }
 
@@ -592,7 +669,8 @@ static void put_left(struct quire *q, struct build *b, unsigned level)
 
 	if (extra)
 		put_children(q, b, level, extra, 0, as_inner(extra)->n, last_below(extra));
-	put_children(q, b, level, node, 0, b->left.slot[level], 0);
+	/* If that is all of it, the last child is the leaf that stays. */
+	put_children(q, b, level, node, 0, b->left.slot[level], (b->before << QUIRE_PAGE_SHIFT) - 1);
 }
 
 static void put_right(struct quire *q, struct build *b, unsigned level)
@@ -616,7 +694,11 @@ static void build(struct quire *q, struct build *b, struct quire_vma *const *are
 		b->level[level].have = 0;
 		b->level[level].node = NULL;
 	}
-	b->before = b->ix->height ? b->left.low >> QUIRE_PAGE_SHIFT : 0;
+	b->before = 0;
+	if (b->keeps_left)
+		b->before = last_end(b->left_leaf, b->from);
+	else if (b->ix->height)
+		b->before = b->left.low >> QUIRE_PAGE_SHIFT;
 	b->result = NULL;
 	b->result_last = 0;
 	b->result_gap = 0;
@@ -629,7 +711,7 @@ static void build(struct quire *q, struct build *b, struct quire_vma *const *are
 
 	if (leaves->extra_left)
 		put_areas(q, b, leaves->extra_left, 0, order_count(leaf_order(leaves->extra_left)));
-	if (b->from)
+	if (b->from && !b->keeps_left)
 		put_areas(q, b, b->left_leaf, 0, b->from);
 	for (i = 0; i < n; i++)
 		put_area(q, b, areas[i], areas[i]->start >> QUIRE_PAGE_SHIFT, areas[i]->end >> QUIRE_PAGE_SHIFT);
@@ -764,8 +846,7 @@ static void tell_behind(const struct build *b, struct quire_vma *const *areas, s
 	if (n)
 		end = areas[n - 1]->end;
 	else if (b->from)
-		end = leaf_end(b->left_leaf, (unsigned)order_from(leaf_order(b->left_leaf), b->from - 1) & 15)
-		      << QUIRE_PAGE_SHIFT;
+		end = last_end(b->left_leaf, b->from) << QUIRE_PAGE_SHIFT;
 	else
 		end = b->left.low;
 	if (end - 1 != b->right.high)

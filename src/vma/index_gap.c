@@ -122,9 +122,9 @@ int quire_index_lowest_gap(const struct quire_index *ix, const struct quire_gap_
 {
 	uint32_t least = least_gap(rq);
 	struct quire_index_path path;
+	uint64_t order, rest;
 	quire_uaddr_t before;
 	unsigned at;
-	uint64_t order;
 
 	if (!is_possible(ix, rq))
 		return -QUIRE_ENOMEM;
@@ -134,9 +134,10 @@ int quire_index_lowest_gap(const struct quire_index *ix, const struct quire_gap_
 	/* All areas before that one end at or before low. */
 	quire_index_descend(ix, rq->low, &path);
 	order = leaf_order(path.leaf);
-	at = leaf_upto(path.leaf, order, rq->low >> QUIRE_PAGE_SHIFT);
+	rest = order;
+	at = leaf_skip(path.leaf, &rest, rq->low >> QUIRE_PAGE_SHIFT);
 	before = at ? leaf_end(path.leaf, (unsigned)order_from(order, at - 1) & 15) << QUIRE_PAGE_SHIFT : path.low;
-	order = order_from(order, at);
+	order = rest;
 	for (;;) {
 		for (; order; order >>= 4) {
 			unsigned slot = (unsigned)order & 15;
@@ -167,7 +168,7 @@ int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap
 {
 	uint32_t least = least_gap(rq);
 	struct quire_index_path path;
-	uint64_t order;
+	uint64_t order, rest;
 	unsigned at;
 
 	if (!is_possible(ix, rq))
@@ -178,8 +179,9 @@ int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap
 	/* The area that holds the last byte of the window, or the next: the first stretch is below it. */
 	quire_index_descend(ix, rq->high - 1, &path);
 	order = leaf_order(path.leaf);
-	at = leaf_upto(path.leaf, order, (rq->high - 1) >> QUIRE_PAGE_SHIFT);
-	if (at < order_count(order)) {
+	rest = order;
+	at = leaf_skip(path.leaf, &rest, (rq->high - 1) >> QUIRE_PAGE_SHIFT);
+	if (rest) {
 		at++;
 	} else {
 		quire_uaddr_t end = leaf_end(path.leaf, (unsigned)order_from(order, at - 1) & 15) << QUIRE_PAGE_SHIFT;

@@ -16,8 +16,10 @@ void quire_index_descend(const struct quire_index *ix, quire_uaddr_t addr, struc
 
 	for (level = ix->height - 1; level; level--) {
 		const struct index_inner *in = as_inner(node);
-		unsigned slot = pivots_below(node, addr);
+		unsigned slot;
 
+		prefetch_children(in);
+		slot = pivots_below(node, addr);
 		path->inner[level] = node;
 		path->slot[level] = (uint8_t)slot;
 		if (slot)
@@ -27,6 +29,7 @@ void quire_index_descend(const struct quire_index *ix, quire_uaddr_t addr, struc
 			high = in->pivot[slot];
 		node = children_of(in)[slot];
 	}
+	prefetch_leaf(node);
 	path->leaf = node;
 	path->low = low;
 	path->high = high;

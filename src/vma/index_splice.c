@@ -10,39 +10,41 @@
 
 #include "index.h"
 
-/* A leaf that shrinks has a neighbour to join if the tree has more than one leaf. */
-static bool is_too_empty(const struct quire_index *ix, size_t left, bool shrinks)
-{
-	return left == 0 || (left < LEAF_MIN && shrinks && ix->height > 1);
-}
+/* ---- What fits --------------------------------------------------------------------------- */
 
 /* Can the whole range be said in that leaf's offsets? */
 static bool reaches(const struct quire_index_node *leaf, const struct quire_splice *s)
 {
 	uint64_t base;
 
-	if (node_is_wide(leaf))
+	if (quire_unlikely(node_is_wide(leaf)))
 		return true;
 	base = as_leaf(leaf)->base;
 	return s->start >> QUIRE_PAGE_SHIFT >= base && (s->end >> QUIRE_PAGE_SHIFT) - base <= LEAF_KEY_MAX;
 }
 
-/* n new areas can come by a store of the leaf's order. */
-static bool fits_in_leaf(const struct quire_index *ix, const struct quire_splice *s, size_t n)
+/*
+ * n new areas can come by a store of the leaf's order. A leaf that becomes too empty is to join a
+ * neighbour, unless it is at an edge of the tree: there, areas often go one after the other.
+ */
+static inline bool fits_in_leaf(const struct quire_splice *s, size_t n)
 {
 	const struct quire_index_node *leaf = s->path.leaf;
-	size_t go = (size_t)(s->to - s->from);
+	size_t go = (size_t)(s->to - s->from), left = s->live - go + n;
 
-	return s->single && leaf_private(leaf)->used + n <= leaf_slots(leaf) &&
-	       !is_too_empty(ix, s->live - go + n, n < go) && (n == 0 || reaches(leaf, s));
+	if (!s->single || leaf_private(leaf)->used + n > leaf_slots(leaf) || left == 0)
+		return false;
+	if (left < LEAF_MIN && n < go && s->path.low != 0 && s->path.high != UINT64_MAX)
+		return false;
+	return n == 0 || reaches(leaf, s);
 }
 
-/* Are all areas that go, or end at their side, in the leaf where the first is? */
+/* Are all areas that go, or end at their side, in the leaf where the first is? No kept one follows them there. */
 static bool is_single(const struct quire_index *ix, const struct quire_splice *s)
 {
 	struct quire_index_path behind;
 
-	if (s->to < s->live || s->end - 1 <= s->path.high)
+	if (s->end - 1 <= s->path.high)
 		return true;
 	behind = s->path;
 	if (!quire_index_step_right(ix, &behind, 0))
@@ -89,7 +91,7 @@ static int reserve_nodes(struct quire *q, const struct quire_index *ix, struct q
 	int err;
 
 	for (;; n--) {
-		if (!ix->height || !fits_in_leaf(ix, s, n)) {
+		if (!ix->height || !fits_in_leaf(s, n)) {
 			err = quire_index_estimate(ix, s, n, &l, &i);
 			if (err)
 				return err;
@@ -118,7 +120,8 @@ int quire_splice_reserve(struct quire *q, struct quire_index *ix, struct quire_s
 			 quire_uaddr_t start, quire_uaddr_t end, size_t nr_new)
 {
 	const struct quire_index_node *leaf;
-	uint64_t order;
+	uint64_t rest;
+	unsigned from, to;
 
 	quire_assert(q, start < end && !((start | end) & ~QUIRE_PAGE_MASK));
 	s->start = start;
@@ -128,30 +131,30 @@ int quire_splice_reserve(struct quire *q, struct quire_index *ix, struct quire_s
 	s->inners = NULL;
 	s->nr_leaves = 0;
 	s->nr_inners = 0;
-	s->single = true;
-	s->from = 0;
-	s->to = 0;
-	s->live = 0;
-	s->path.leaf = NULL;
-	if (quire_unlikely(!ix->height))
+	if (quire_unlikely(!ix->height)) {
+		s->single = true;
+		s->in_leaf = false;
+		s->from = 0;
+		s->to = 0;
+		s->live = 0;
+		s->path.leaf = NULL;
 		return nr_new ? reserve_nodes(q, ix, s) : 0;
+	}
 
 	quire_index_descend(ix, start, &s->path);
 	leaf = s->path.leaf;
-	order = leaf_order(leaf);
-	s->live = (uint8_t)order_count(order);
-	s->from = (uint8_t)leaf_upto(leaf, order, start >> QUIRE_PAGE_SHIFT);
-	s->to = s->from;
-	for (order = order_from(order, s->from); order; order >>= 4) {
-		if (leaf_end(leaf, (unsigned)order & 15) > end >> QUIRE_PAGE_SHIFT)
+	rest = leaf_order(leaf);
+	s->live = (uint8_t)order_count(rest);
+	from = leaf_skip(leaf, &rest, start >> QUIRE_PAGE_SHIFT);
+	for (to = from; rest; rest >>= 4, to++)
+		if (leaf_end(leaf, (unsigned)rest & 15) > end >> QUIRE_PAGE_SHIFT)
 			break;
-		s->to++;
-	}
-	s->single = is_single(ix, s);
+	s->from = (uint8_t)from;
+	s->to = (uint8_t)to;
+	s->single = rest || is_single(ix, s);
 
-	if (quire_likely(fits_in_leaf(ix, s, nr_new)) && (s->from == s->to || nr_new == 0 || fits_in_leaf(ix, s, 0)))
-		return 0;
-	if (s->single && s->from == s->to && nr_new == 0)
+	s->in_leaf = fits_in_leaf(s, nr_new);
+	if (quire_likely(s->in_leaf) && (from == to || nr_new == 0 || fits_in_leaf(s, 0)))
 		return 0;
 	return reserve_nodes(q, ix, s);
 }
@@ -164,100 +167,114 @@ void quire_splice_cancel(struct quire *q, struct quire_index *ix, struct quire_s
 
 /* ---- Commit ------------------------------------------------------------------------------ */
 
-/* The gap of the leaf is now this much less or more: was and now are the largest within the range. */
-static void adjust_gap(const struct quire_index *ix, const struct quire_splice *s, uint64_t was, uint64_t now)
+/* Within the range, the largest gap was this and is now that; what does it do to the leaf's? */
+static inline void adjust_gap(const struct quire_index *ix, const struct quire_splice *s, uint64_t was, uint64_t now)
 {
 	const struct quire_index_path *path = &s->path;
 	uint32_t gap = gaps_of(as_inner(path->inner[1]))[path->slot[1]];
 
-	if (now >= gap)
+	if (now > gap)
 		gap = now > GAP_MAX ? GAP_MAX : (uint32_t)now;
-	else if (was >= gap)
+	else if (was >= gap && now < gap)
 		gap = quire_index_leaf_gap(path->leaf, leaf_order(path->leaf), path->low);
+	else
+		return;
 	quire_index_set_gap(ix, path, 1, gap);
 }
 
-static void commit_in_leaf(struct quire_index *ix, struct quire_splice *s, struct quire_vma *const *areas,
-			   unsigned n)
+/* The last area is to end elsewhere: so does its pivot, within the free stretch behind it, and so begins that stretch. */
+static __attribute__((noinline)) void commit_order_and_end(struct quire_index *ix, struct quire_splice *s,
+							   uint64_t order, quire_uaddr_t end)
+{
+	if (end - 1 > s->path.high)
+		quire_index_set_pivot(ix, &s->path, 0, end - 1);
+	quire_store_release(order_of(s->path.leaf), order);
+	if (end - 1 < s->path.high)
+		quire_index_set_pivot(ix, &s->path, 0, end - 1);
+	quire_index_set_gap_behind(ix, &s->path, end);
+}
+
+/* The two kinds of leaves, as constants for the compiler. */
+static inline uint64_t end_in(const struct quire_index_node *leaf, unsigned slot, bool is_wide)
+{
+	return is_wide ? as_wide(leaf)->end[slot] : as_leaf(leaf)->base + as_leaf(leaf)->end[slot];
+}
+
+static inline uint64_t start_in(const struct quire_index_node *leaf, unsigned slot, bool is_wide)
+{
+	unsigned pages = is_wide ? as_wide(leaf)->private.pages[slot - 1] : as_leaf(leaf)->private.pages[slot - 1];
+
+	if (quire_unlikely(!pages))
+		return leaf_area(leaf, slot)->start >> QUIRE_PAGE_SHIFT;
+	return end_in(leaf, slot, is_wide) - pages;
+}
+
+static inline uint64_t max64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline __attribute__((always_inline)) void commit_in(struct quire_index *ix, struct quire_splice *s,
+							    struct quire_vma *const *areas, unsigned n,
+							    bool is_wide)
 {
 	struct quire_index_node *leaf = s->path.leaf;
-	struct leaf_private *private = leaf_private(leaf);
-	uint64_t order = leaf_order(leaf);
-	uint64_t kept_left = order & ((UINT64_C(1) << (4 * s->from)) - 1);
-	uint64_t kept_right = order_from(order, s->to), gone = order_from(order, s->from);
-	uint64_t before, at, was = 0, now = 0;
-	unsigned i, used = private->used;
+	struct leaf_private *private = is_wide ? &as_wide(leaf)->private : &as_leaf(leaf)->private;
+	unsigned i, from = s->from, go = s->to - from, used = private->used;
+	uint64_t order = *order_of(leaf), right = order_from(order, from), was = 0, now = 0, at, to;
 
-	before = s->from ? leaf_end(leaf, (unsigned)order_from(order, s->from - 1u) & 15) :
-			   s->path.low >> QUIRE_PAGE_SHIFT;
+	at = from ? end_in(leaf, (unsigned)order_from(order, from - 1) & 15, is_wide) :
+		    s->path.low >> QUIRE_PAGE_SHIFT;
+	order &= (UINT64_C(1) << (4 * from)) - 1;
 
-	/* Free stretches below what goes, and below its neighbour. */
-	at = before;
-	for (i = s->from; i < s->to; i++, gone >>= 4) {
-		unsigned slot = (unsigned)gone & 15;
-		uint64_t gap = leaf_start(leaf, slot) - at;
-
-		if (gap > was)
-			was = gap;
-		at = leaf_end(leaf, slot);
+	/* Free stretches below what goes, and below what is behind. */
+	for (to = at, i = 0; i < go; i++, right >>= 4) {
+		was = max64(was, start_in(leaf, (unsigned)right & 15, is_wide) - to);
+		to = end_in(leaf, (unsigned)right & 15, is_wide);
 	}
-	if (kept_right) {
-		uint64_t gap = leaf_start(leaf, (unsigned)kept_right & 15) - at;
+	if (quire_likely(right))
+		was = max64(was, start_in(leaf, (unsigned)right & 15, is_wide) - to);
 
-		if (gap > was)
-			was = gap;
-	}
-
-	/* The same with what comes; into slots that nobody has ever looked at. */
-	at = before;
-	order = kept_left;
+	/* The same with what comes, into slots that nobody has ever looked at. */
 	for (i = 0; i < n; i++) {
 		uint64_t start = areas[i]->start >> QUIRE_PAGE_SHIFT, end = areas[i]->end >> QUIRE_PAGE_SHIFT;
 		unsigned slot = ++used;
 
-		if (start - at > now)
-			now = start - at;
+		now = max64(now, start - at);
 		at = end;
 		private->pages[slot - 1] = pages_field(end - start);
-		if (node_is_wide(leaf)) {
+		if (is_wide) {
 			as_wide(leaf)->end[slot] = end;
 			as_wide(leaf)->area[slot - 1] = areas[i];
 		} else {
 			as_leaf(leaf)->end[slot] = (uint32_t)(end - as_leaf(leaf)->base);
 			as_leaf(leaf)->area[slot - 1] = areas[i];
 		}
-		order |= (uint64_t)slot << (4 * (s->from + i));
+		order |= (uint64_t)slot << (4 * (from + i));
 	}
 	private->used = (uint8_t)used;
-	if (kept_right) {
-		uint64_t gap = leaf_start(leaf, (unsigned)kept_right & 15) - at;
 
-		if (gap > now)
-			now = gap;
-		order |= kept_right << (4 * (s->from + n));
-	}
-
-	/* The last area ends elsewhere: the pivot moves too, within the free stretch behind it, and so does that. */
-	if (!kept_right && s->path.high != UINT64_MAX) {
-		quire_uaddr_t last = (at << QUIRE_PAGE_SHIFT) - 1;
-
-		if (last > s->path.high)
-			quire_index_set_pivot(ix, &s->path, 0, last);
+	if (quire_likely(right)) {
+		now = max64(now, start_in(leaf, (unsigned)right & 15, is_wide) - at);
+		quire_store_release(order_of(leaf), order | right << (4 * (from + n)));
+	} else if (s->path.high == UINT64_MAX || (at << QUIRE_PAGE_SHIFT) - 1 == s->path.high) {
 		quire_store_release(order_of(leaf), order);
-		if (last < s->path.high)
-			quire_index_set_pivot(ix, &s->path, 0, last);
-		if (last != s->path.high)
-			quire_index_set_gap_behind(ix, &s->path, at << QUIRE_PAGE_SHIFT);
 	} else {
-		quire_store_release(order_of(leaf), order);
+		commit_order_and_end(ix, s, order, at << QUIRE_PAGE_SHIFT);
 	}
 
-	if (ix->height > 1) {
-		counts_of(as_inner(s->path.inner[1]))[s->path.slot[1]] = (uint8_t)order_count(order);
+	if (quire_likely(ix->height > 1)) {
+		counts_of(as_inner(s->path.inner[1]))[s->path.slot[1]] += (uint8_t)(n - go);
 		adjust_gap(ix, s, was, now);
 	}
-	ix->count += n - (uint64_t)(s->to - s->from);
+	ix->count += (uint64_t)n - go;
 	quire_store_release(&ix->changes, ix->changes + 1);
+}
+
+static __attribute__((noinline)) void commit_in_wide(struct quire_index *ix, struct quire_splice *s,
+						     struct quire_vma *const *areas, unsigned n)
+{
+	commit_in(ix, s, areas, n, true);
 }
 
 #if QUIRE_DEBUG
@@ -287,10 +304,14 @@ void quire_splice_commit(struct quire *q, struct quire_index *ix, struct quire_s
 		quire_splice_cancel(q, ix, s);
 		return;
 	}
-	if (quire_likely(ix->height && fits_in_leaf(ix, s, nr_new)))
-		commit_in_leaf(ix, s, areas, (unsigned)nr_new);
-	else
+	if (quire_unlikely(nr_new != s->nr_new))
+		s->in_leaf = ix->height && fits_in_leaf(s, nr_new);
+	if (quire_unlikely(!s->in_leaf))
 		quire_index_rebuild(q, ix, s, areas, nr_new);
+	else if (quire_unlikely(node_is_wide(s->path.leaf)))
+		commit_in_wide(ix, s, areas, (unsigned)nr_new);
+	else
+		commit_in(ix, s, areas, (unsigned)nr_new, false);
 	if (quire_unlikely(s->leaves || s->inners))
 		quire_splice_cancel(q, ix, s);
 }
