@@ -1007,6 +1007,8 @@ static bool hits_child(const struct step *s, const uint64_t *a)
 	 * Of an mremap whose tail meets a mapping that cannot be cut Linux has done a part by then, Quire
 	 * nothing (docs/conformance.md).
 	 */
+	if (s->nr == SYS_mremap && a[2] < a[1] && a[1] - a[2] > 1ull << 33 && a[1] < 1ull << 46)
+		return true; /* and a shrinking move is charged for what it gives up */
 	if (s->nr == SYS_mremap && a[2] < a[1])
 		for (at = a[0] + a[2]; at < a[0] + a[1] && at < a[0] + a[2] + 64 * PAGE; at += PAGE)
 			if (is_adopted(at))
