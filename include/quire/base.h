@@ -316,10 +316,10 @@ void quire_grace_wait(struct quire *q);
 #define quire_mutex_assert(q, m) ((void)sizeof(m))
 #endif
 
-#if QUIRE_DEBUG
 /*
- * Failure injection, for tests: set after to k and the k-th allocation from now fails; with sticky, that one and
- * all later ones. 0: none. The rooms that allocate have one each (quire_pages.fail, quire_slabs.fail).
+ * Failure injection, for tests of debug builds: set after to k and the k-th allocation from now fails; with sticky, that
+ * one and all later ones. 0: none. The rooms that allocate have one each (quire_pages.fail, quire_slabs.fail); release
+ * builds have the words, so that structs are the same in both, and never look at them.
  */
 struct quire_fail {
 	uint64_t after;  /* counts down to the failure; atomic */
@@ -331,7 +331,7 @@ struct quire_fail {
 /* Is this allocation to fail? Counts it. */
 static inline bool quire_fail_now(struct quire_fail *fail)
 {
-	uint64_t after = quire_load(&fail->after);
+	uint64_t after = QUIRE_DEBUG ? quire_load(&fail->after) : 0;
 
 	while (after != 0) {
 		if (!quire_cmpxchg(&fail->after, &after, after == 1 && fail->sticky ? 1 : after - 1))
@@ -343,7 +343,6 @@ static inline bool quire_fail_now(struct quire_fail *fail)
 	}
 	return false;
 }
-#endif
 
 /*
  * quire_<object>_check() returns NULL when all the object's equations hold, else a constant

@@ -178,9 +178,7 @@ struct quire_pages {
 	uint64_t span_pages;          /* from first_pfn to the last frame of all */
 	uint32_t *section_map, *section_at;
 	uint64_t nr_sections;
-#if QUIRE_DEBUG
 	struct quire_fail fail;       /* quire_page_alloc(): see base.h */
-#endif
 	struct quire_stat_cpu stat[QUIRE_NR_CPUS];
 };
 

@@ -57,4 +57,6 @@ int quire_init(struct quire *q, const struct quire_config *config);
 /* Every space is gone: give the caches back and check that nothing is left. NULL or what is. For tests. */
 quire_broken_t quire_exit(struct quire *q);
 
+#include <quire/inline.h>
+
 #endif

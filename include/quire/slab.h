@@ -66,9 +66,7 @@ struct quire_slabs {
 	struct quire_spinlock lock;     /* the list of caches */
 	struct quire_list caches;
 	struct quire_cache kmalloc[QUIRE_KMALLOC_CLASSES];
-#if QUIRE_DEBUG
 	struct quire_fail fail;         /* quire_cache_alloc(), from magazines too; quire_kmalloc(): see base.h */
-#endif
 };
 
 /* After quire_page_init(), before any cache. -ENOMEM. */

@@ -31,6 +31,8 @@
  *
  * An idle CPU, one that is off, or one in user mode is simply outside: its slot is 0.
  */
+#define QUIRE_INLINE           /* quire_grace_enter() and _leave(): see inline.h */
+#define QUIRE_INLINE_NO_PAGE
 #include <quire/quire.h>
 
 /* Every so many deferrals a CPU looks whether some can run. */
@@ -39,45 +41,6 @@
 void quire_grace_init(struct quire *q)
 {
 	q->grace.epoch = 1;
-}
-
-/*
- * Release, so that what an earlier section on this CPU did is seen by whoever reads the stamp of this one.
- * On x86 one exchange is both store and full fence, at half the price of the two.
- */
-static inline void stamp_and_fence(uint64_t *slot, uint64_t epoch)
-{
-#if defined(__i386__) || defined(__x86_64__) || defined(QUIRE_TSAN)
-	(void)quire_exchange(slot, epoch);
-#else
-	quire_store_release(slot, epoch);
-	quire_fence();
-#endif
-}
-
-void quire_grace_enter(struct quire *q)
-{
-	struct quire_grace_cpu *c;
-
-	quire_port_preempt_disable(q);
-	c = &q->grace.cpu[quire_port_cpu(q)];
-	quire_store(&c->nesting, quire_load(&c->nesting) + 1);
-	quire_compiler_fence();
-	if (quire_likely(quire_load(&c->epoch) == 0))
-		stamp_and_fence(&c->epoch, quire_load_acquire(&q->grace.epoch));
-}
-
-void quire_grace_leave(struct quire *q)
-{
-	struct quire_grace_cpu *c = &q->grace.cpu[quire_port_cpu(q)];
-	uint32_t nesting = quire_load(&c->nesting) - 1;
-
-	quire_assert(q, nesting != UINT32_MAX);
-	quire_store(&c->nesting, nesting);
-	quire_compiler_fence();
-	if (quire_likely(nesting == 0))
-		quire_store_release(&c->epoch, 0);
-	quire_port_preempt_enable(q);
 }
 
 bool quire_in_grace(struct quire *q)

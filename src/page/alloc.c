@@ -167,10 +167,8 @@ struct quire_page *quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned o
 		quire_assert(q, (gfp & QUIRE_GFP_NOFAIL) == 0);
 		return NULL;
 	}
-#if QUIRE_DEBUG
 	if (quire_fail_now(&q->pages.fail))
 		return NULL;
-#endif
 	page = order == 0 ? alloc_single(q, gfp, highest) : alloc_block(q, gfp, highest, order);
 	if (quire_unlikely(!page)) {
 		/* What other CPUs keep for themselves may be all that is missing, or the missing buddy. */

@@ -1,66 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One page: from frame number to descriptor and back, its bytes, its lock; and the counters.
+ * One page: from frame number to descriptor and back (in inline.h), its bytes, its lock; and the
+ * counters.
  * Called by every room above. Only quire_page_lock() sleeps.
  */
+#define QUIRE_INLINE           /* from frame to descriptor to pointer and back: see inline.h */
+#define QUIRE_INLINE_NO_GRACE
 #include "page/internal.h"
 
 #include "base/string.h"
 
-/* ---- Descriptors ------------------------------------------------------------------------- */
-
-struct quire_page *quire_pfn_to_page(struct quire *q, quire_pfn_t pfn)
-{
-	const struct quire_pages *p = &q->pages;
-	uint64_t offset = pfn - p->first_pfn; /* of a frame below: huge, and so out of the span */
-	struct quire_page *page;
-	uint64_t section;
-
-	if (quire_unlikely(offset >= p->span_pages))
-		return NULL;
-	section = p->section_map[offset >> p->section_shift];
-	if (quire_unlikely(section == 0))
-		return NULL;
-	page = &p->map[((section - 1) << p->section_shift) +
-		       (offset & ((UINT64_C(1) << p->section_shift) - 1))];
-	return quire_likely((quire_load(&page->flags) & QUIRE_PG_ABSENT) == 0) ? page : NULL;
-}
-
-quire_pfn_t quire_page_to_pfn(struct quire *q, const struct quire_page *page)
-{
-	const struct quire_pages *p = &q->pages;
-	uint64_t place = (uint64_t)(page - p->map);
-
-	quire_assert(q, place < p->nr_map);
-	return p->first_pfn + ((uint64_t)p->section_at[place >> p->section_shift] << p->section_shift) +
-	       (place & ((UINT64_C(1) << p->section_shift) - 1));
-}
-
-void *quire_page_to_virt(struct quire *q, const struct quire_page *page)
-{
-	return (void *)(q->pages.direct + (uintptr_t)(quire_page_to_pfn(q, page) << QUIRE_PAGE_SHIFT));
-}
-
-struct quire_page *quire_virt_to_page(struct quire *q, const void *ptr)
-{
-	return quire_pfn_to_page(q, (quire_paddr_t)((uintptr_t)ptr - q->pages.direct) >> QUIRE_PAGE_SHIFT);
-}
-
 /* ---- Bytes ------------------------------------------------------------------------------- */
-
-/* While all memory is mapped for good a kmap needs nothing; debug builds let the port see that nobody sleeps in it. */
-void *quire_page_kmap(struct quire *q, struct quire_page *page)
-{
-	if (QUIRE_DEBUG)
-		quire_port_preempt_disable(q);
-	return quire_page_to_virt(q, page);
-}
-
-void quire_page_kunmap(struct quire *q, void *ptr)
-{
-	if (QUIRE_DEBUG)
-		quire_port_preempt_enable(q);
-}
 
 void quire_page_zero(struct quire *q, struct quire_page *page)
 {

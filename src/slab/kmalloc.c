@@ -50,10 +50,8 @@ void *quire_kmalloc(struct quire *q, size_t size, quire_gfp_t gfp)
 		return quire_cache_alloc(q, &q->slabs.kmalloc[class_of(size)], gfp);
 	if (size == 0 || size > (size_t)QUIRE_PAGE_SIZE << QUIRE_MAX_ORDER)
 		return NULL;
-#if QUIRE_DEBUG
 	if (quire_fail_now(&q->slabs.fail))
 		return NULL;
-#endif
 	/* By pointer, so never from high memory. */
 	page = quire_page_alloc(q, gfp & ~QUIRE_GFP_HIGHMEM,
 				quire_order_up((size + QUIRE_PAGE_SIZE - 1) >> QUIRE_PAGE_SHIFT));

@@ -229,10 +229,8 @@ void *quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t 
 	uint32_t count;
 	void *object;
 
-#if QUIRE_DEBUG
 	if (quire_fail_now(&q->slabs.fail))
 		return NULL;
-#endif
 	flags = quire_port_irq_save(q);
 	cpu = quire_port_cpu(q); /* before cache->cpu is read: one register fewer to save */
 	m = &cache->cpu[cpu];

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bodies of functions that are too small to be called: quire.h includes this, so that whoever sees
+ * struct quire has them inlined. Each is in the library too, under the same name (src/base/grace.c
+ * and src/page/page.c, which define QUIRE_INLINE as nothing), for debuggers, for builds without
+ * optimisation and for other languages. What they do is said where they are declared, in base.h and page.h.
+ */
+#ifndef QUIRE_INLINE_H
+#define QUIRE_INLINE_H
+
+#include <quire/quire.h>
+
+/* An inline body for the optimiser alone; never emitted. */
+#ifndef QUIRE_INLINE
+#define QUIRE_INLINE extern inline __attribute__((gnu_inline))
+#endif
+
+#ifndef QUIRE_INLINE_NO_GRACE
+
+/*
+ * Grace periods; why it is right stands in src/base/grace.c.
+ *
+ * The stamp is written with release, so that what an earlier section on this CPU did is seen by whoever reads
+ * the stamp of this one; then comes a full fence. On x86 one exchange is both, at half the price.
+ */
+QUIRE_INLINE void quire_grace_enter(struct quire *q)
+{
+	struct quire_grace_cpu *c;
+
+	quire_port_preempt_disable(q);
+	c = &q->grace.cpu[quire_port_cpu(q)];
+	quire_store(&c->nesting, quire_load(&c->nesting) + 1);
+	quire_compiler_fence();
+	if (quire_likely(quire_load(&c->epoch) == 0)) {
+		uint64_t epoch = quire_load_acquire(&q->grace.epoch);
+
+#if defined(__i386__) || defined(__x86_64__) || defined(QUIRE_TSAN)
+		(void)quire_exchange(&c->epoch, epoch);
+#else
+		quire_store_release(&c->epoch, epoch);
+		quire_fence();
+#endif
+	}
+}
+
+QUIRE_INLINE void quire_grace_leave(struct quire *q)
+{
+	struct quire_grace_cpu *c = &q->grace.cpu[quire_port_cpu(q)];
+	uint32_t nesting = quire_load(&c->nesting) - 1;
+
+	quire_assert(q, nesting != UINT32_MAX);
+	quire_store(&c->nesting, nesting);
+	quire_compiler_fence();
+	if (quire_likely(nesting == 0))
+		quire_store_release(&c->epoch, 0);
+	quire_port_preempt_enable(q);
+}
+
+#endif
+
+#ifndef QUIRE_INLINE_NO_PAGE
+
+QUIRE_INLINE struct quire_page *quire_pfn_to_page(struct quire *q, quire_pfn_t pfn)
+{
+	const struct quire_pages *p = &q->pages;
+	uint64_t offset = pfn - p->first_pfn; /* of a frame below: huge, and so out of the span */
+	struct quire_page *page;
+	uint64_t section;
+
+	if (quire_unlikely(offset >= p->span_pages))
+		return NULL;
+	section = p->section_map[offset >> p->section_shift];
+	if (quire_unlikely(section == 0))
+		return NULL;
+	page = &p->map[((section - 1) << p->section_shift) +
+		       (offset & ((UINT64_C(1) << p->section_shift) - 1))];
+	return quire_likely((quire_load(&page->flags) & QUIRE_PG_ABSENT) == 0) ? page : NULL;
+}
+
+QUIRE_INLINE quire_pfn_t quire_page_to_pfn(struct quire *q, const struct quire_page *page)
+{
+	const struct quire_pages *p = &q->pages;
+	uint64_t place = (uint64_t)(page - p->map);
+
+	quire_assert(q, place < p->nr_map);
+	return p->first_pfn + ((uint64_t)p->section_at[place >> p->section_shift] << p->section_shift) +
+	       (place & ((UINT64_C(1) << p->section_shift) - 1));
+}
+
+QUIRE_INLINE void *quire_page_to_virt(struct quire *q, const struct quire_page *page)
+{
+	return (void *)(q->pages.direct + (uintptr_t)(quire_page_to_pfn(q, page) << QUIRE_PAGE_SHIFT));
+}
+
+QUIRE_INLINE struct quire_page *quire_virt_to_page(struct quire *q, const void *ptr)
+{
+	return quire_pfn_to_page(q, (quire_paddr_t)((uintptr_t)ptr - q->pages.direct) >> QUIRE_PAGE_SHIFT);
+}
+
+/* While all memory is mapped for good a kmap needs nothing; debug builds let the port see that nobody sleeps in it. */
+QUIRE_INLINE void *quire_page_kmap(struct quire *q, struct quire_page *page)
+{
+	if (QUIRE_DEBUG)
+		quire_port_preempt_disable(q);
+	return quire_page_to_virt(q, page);
+}
+
+QUIRE_INLINE void quire_page_kunmap(struct quire *q, void *ptr)
+{
+	(void)ptr;
+	if (QUIRE_DEBUG)
+		quire_port_preempt_enable(q);
+	(void)q;
+}
+
+#endif
+
+#endif
