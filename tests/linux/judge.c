@@ -1009,6 +1009,9 @@ static bool hits_child(const struct step *s, const uint64_t *a)
 	 */
 	if (s->nr == SYS_mremap && a[2] < a[1] && a[1] - a[2] > 1ull << 33 && a[1] < 1ull << 46)
 		return true; /* and a shrinking move is charged for what it gives up */
+	if (s->nr == SYS_mremap && a[2] < a[1] && (a[3] & MREMAP_FIXED) &&
+	    a[1] > 0x7ffffffff000ull - a[0])
+		return true;
 	if (s->nr == SYS_mremap && a[2] < a[1])
 		for (at = a[0] + a[2]; at < a[0] + a[1] && at < a[0] + a[2] + 64 * PAGE; at += PAGE)
 			if (is_adopted(at))
