@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bodies of functions that are too small to be called: quire.h includes this, so that whoever sees
- * struct quire has them inlined. Each is in the library too, under the same name (src/base/grace.c
- * and src/page/page.c, which define QUIRE_INLINE as nothing), for debuggers, for builds without
+ * Bodies of functions that are too small to be called: quire.h includes this, so that in release
+ * builds whoever sees struct quire has them inlined. Each is in the library too, under the same name
+ * (src/base/grace.c and src/page/page.c, which ask for it with QUIRE_EMIT_*), for debug builds, for builds without
  * optimisation and for other languages. What they do is said where they are declared, in base.h and page.h.
  */
 #ifndef QUIRE_INLINE_H
@@ -10,12 +10,14 @@
 
 #include <quire/quire.h>
 
-/* An inline body for the optimiser alone; never emitted. */
-#ifndef QUIRE_INLINE
+#if defined(QUIRE_EMIT_GRACE) || defined(QUIRE_EMIT_PAGE)
+#define QUIRE_INLINE
+#else
+/* A body for the optimiser alone; never emitted. */
 #define QUIRE_INLINE extern inline __attribute__((gnu_inline))
 #endif
 
-#ifndef QUIRE_INLINE_NO_GRACE
+#if defined(QUIRE_EMIT_GRACE) || (!QUIRE_DEBUG && !defined(QUIRE_EMIT_PAGE))
 
 /*
  * Grace periods; why it is right stands in src/base/grace.c.
@@ -58,7 +60,7 @@ QUIRE_INLINE void quire_grace_leave(struct quire *q)
 
 #endif
 
-#ifndef QUIRE_INLINE_NO_PAGE
+#if defined(QUIRE_EMIT_PAGE) || (!QUIRE_DEBUG && !defined(QUIRE_EMIT_GRACE))
 
 QUIRE_INLINE struct quire_page *quire_pfn_to_page(struct quire *q, quire_pfn_t pfn)
 {

@@ -31,8 +31,7 @@
  *
  * An idle CPU, one that is off, or one in user mode is simply outside: its slot is 0.
  */
-#define QUIRE_INLINE           /* quire_grace_enter() and _leave(): see inline.h */
-#define QUIRE_INLINE_NO_PAGE
+#define QUIRE_EMIT_GRACE /* quire_grace_enter() and _leave(): see inline.h */
 #include <quire/quire.h>
 
 /* Every so many deferrals a CPU looks whether some can run. */

@@ -4,8 +4,7 @@
  * counters.
  * Called by every room above. Only quire_page_lock() sleeps.
  */
-#define QUIRE_INLINE           /* from frame to descriptor to pointer and back: see inline.h */
-#define QUIRE_INLINE_NO_GRACE
+#define QUIRE_EMIT_PAGE /* from frame to descriptor to pointer and back: see inline.h */
 #include "page/internal.h"
 
 #include "base/string.h"
