@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * When neighbours merge, asked of the running kernel and of Quire: three areas in a row, every combination of
+ * who has pages of whom, before and after a fork, and every way to bring the middle back to what the others
+ * are. Only the pictures of the areas are compared; where they differ, both are printed with the script.
+ *
+ * usage: linux-merge [SCRIPT...]    scripts of one's own instead
+ * Exit: 77 where the kernel is older than the rules (6.18).
+ */
+#include "picture.h"
+
+#include <stdio.h>
+#include <sys/utsname.h>
+
+#include "script_linux.h"
+
+static const char *const *own_scripts;
+static unsigned nr_scripts, nr_differences;
+
+static void compare(const char *script)
+{
+	char linux_says[SCRIPT_TEXT], we_say[SCRIPT_TEXT];
+
+	nr_scripts++;
+	script_linux(script, linux_says);
+	script_quire(script, we_say);
+	if (!strcmp(linux_says, we_say))
+		return;
+	nr_differences++;
+	print_error("%s\n    Linux  %s\n    Quire  %s\n", script, linux_says, we_say);
+}
+
+/* Who has an owner before the fork; the middle is kept apart by MADV_DONTDUMP (16). */
+static const char *const owners[] = {
+	"m 0 6 rw; a 2 2 16",
+	"m 0 6 rw; a 2 2 16; w 0",
+	"m 0 6 rw; a 2 2 16; w 2; w 3",
+	"m 0 6 rw; a 2 2 16; w 4",
+	"m 0 6 rw; a 2 2 16; w 0; w 2",
+	"m 0 6 rw; a 2 2 16; w 0; w 4",
+	"m 0 6 rw; a 2 2 16; w 3; w 4",
+	"m 0 6 rw; a 2 2 16; w 0; w 2; w 4",
+	"m 0 6 rw; w 0; a 2 2 16",
+	"m 0 6 rw; w 0; m 2 2 r; a 2 2 16; p 2 2 rw",
+	"m 0 6 rw; w 0; m 2 2 r; a 2 2 16; p 2 2 rw; w 2",
+};
+
+/* What happens then. Writes after a fork give an area without an owner one, and take pages from ancestors. */
+static const char *const events[] = {
+	"", "; K", "; x", "; k", "; k; w 0", "; k; w 2", "; k; w 4", "; k; w 0; w 2", "; k; w 0; w 4",
+	"; k; w 2; w 4", "; k; w 0; w 2; w 4", "; k; k", "; x; k; w 2",
+};
+
+/* And what brings the middle back: all of it, a part, from without, by another mapping. */
+static const char *const changes[] = {
+	"a 2 2 17", "a 2 1 17", "a 3 1 17", "a 0 6 17", "a 1 2 17", "a 3 3 17",
+	"u 2 2; m 2 2 rw", "u 2 2; m 2 1 rw", "u 2 2; m 3 1 rw", "m 2 2 rw", "m 1 4 rw", "a 0 6 16",
+	"p 0 6 r", "p 0 2 r; a 2 2 17; p 0 2 rw", "p 2 2 r; a 2 2 17; p 2 2 rw",
+};
+
+static void merging(void **state)
+{
+	const size_t nr_combinations =
+		QUIRE_ARRAY_SIZE(owners) * QUIRE_ARRAY_SIZE(events) * QUIRE_ARRAY_SIZE(changes);
+	char script[256];
+
+	(void)state;
+	for (; own_scripts && *own_scripts; own_scripts++)
+		compare(*own_scripts);
+	for (size_t i = 0; !own_scripts && i < nr_combinations; i++) {
+		size_t c = i % QUIRE_ARRAY_SIZE(changes), rest = i / QUIRE_ARRAY_SIZE(changes);
+		size_t e = rest % QUIRE_ARRAY_SIZE(events), o = rest / QUIRE_ARRAY_SIZE(events);
+
+		snprintf(script, sizeof(script), "%s%s; %s", owners[o], events[e], changes[c]);
+		compare(script);
+	}
+	print_message("%u scripts, %u differences\n", nr_scripts, nr_differences);
+	assert_int_equal(nr_differences, 0);
+}
+
+static bool kernel_is_judge(void)
+{
+	struct utsname name;
+	int major, minor;
+
+	return !uname(&name) && sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 18));
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = { space_test(merging) };
+
+	if (!kernel_is_judge()) {
+		print_message("not asked: this kernel is older than 6.18\n");
+		return 77;
+	}
+	if (argc > 1)
+		own_scripts = (const char *const *)argv + 1;
+	return cmocka_run_group_tests_name("linux-merge", tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A script runs in a process of its own; after a fork in the script, in that process's child or parent.
+ * Whoever is last writes the picture into shared memory.
+ */
+#define _GNU_SOURCE
+#include "script_linux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "script.h"
+
+static char *shared; /* the picture, seen by all processes of a script */
+static int file = -1;
+
+static char *page(uint64_t n)
+{
+	return (char *)(uintptr_t)(SCRIPT_BASE + n * 4096);
+}
+
+static void result(long value)
+{
+	if (value == -1)
+		script_picture_error(shared, errno);
+}
+
+static void map(const struct script_op *op, int flags, int fd)
+{
+	void *p = mmap(page(op->start), op->n * 4096, op->prot, flags | MAP_FIXED, fd, (off_t)(op->arg * 4096));
+
+	result(p == MAP_FAILED ? -1 : 0);
+}
+
+static void draw(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long long start, end;
+	char line[512], perms[8];
+
+	while (maps && fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%llx-%llx %7s", &start, &end, perms) == 3 && start >= SCRIPT_BASE &&
+		    end <= SCRIPT_BASE + SCRIPT_PAGES * 4096)
+			script_picture_add(shared, start, end, perms);
+	}
+	if (maps)
+		fclose(maps);
+}
+
+static void wait_for(pid_t pid)
+{
+	int status;
+
+	waitpid(pid, &status, 0);
+}
+
+/* k: true in the child, whose parent only waits. K: the child waits to be killed with its parent. */
+static void do_fork(char what)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid < 0)
+		_exit(1);
+	if (what == 'k') {
+		if (pid) {
+			wait_for(pid);
+			_exit(0);
+		}
+	} else if (!pid) {
+		if (what == 'x')
+			_exit(0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() == parent)
+			pause();
+		_exit(0);
+	} else if (what == 'x') {
+		wait_for(pid);
+	}
+}
+
+static void run(const char *script)
+{
+	struct script_op op;
+
+	while (script_next(&script, &op) > 0) {
+		volatile char *p = page(op.start);
+
+		switch (op.what) {
+		case 'm': map(&op, MAP_PRIVATE | MAP_ANONYMOUS, -1); break;
+		case 's': map(&op, MAP_SHARED | MAP_ANONYMOUS, -1); break;
+		case 'g': map(&op, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1); break;
+		case 'f': map(&op, MAP_PRIVATE, file); break;
+		case 'F': map(&op, MAP_SHARED, file); break;
+		case 'u': result(munmap(page(op.start), op.n * 4096)); break;
+		case 'p': result(mprotect(page(op.start), op.n * 4096, op.prot)); break;
+		case 'a': result(madvise(page(op.start), op.n * 4096, (int)op.arg)); break;
+		case 'l': result(mlock(page(op.start), op.n * 4096)); break;
+		case 'L': result(munlock(page(op.start), op.n * 4096)); break;
+		case 'v':
+			result(mremap(page(op.start), op.n * 4096, op.n * 4096, MREMAP_MAYMOVE | MREMAP_FIXED,
+				      page(op.arg)) == MAP_FAILED ? -1 : 0);
+			break;
+		case 'e':
+			result(mremap(page(op.start), op.n * 4096, op.arg * 4096, 0) == MAP_FAILED ? -1 : 0);
+			break;
+		case 'w': *p = 1; break;
+		case 'r': (void)*p; break;
+		default: do_fork(op.what);
+		}
+	}
+	draw();
+}
+
+void script_linux(const char *script, char *picture)
+{
+	pid_t pid;
+
+	if (!shared) {
+		char name[] = "/tmp/quire-script-XXXXXX";
+
+		shared = mmap(NULL, SCRIPT_TEXT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		file = mkstemp(name);
+		if (shared == MAP_FAILED || file < 0 || ftruncate(file, SCRIPT_FILE_PAGES * 4096))
+			abort();
+		unlink(name);
+	}
+	memset(shared, 0, SCRIPT_TEXT);
+	pid = fork();
+	if (pid < 0)
+		abort();
+	if (!pid) {
+		run(script);
+		_exit(0);
+	}
+	wait_for(pid);
+	memcpy(picture, shared, SCRIPT_TEXT);
+}

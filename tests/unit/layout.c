@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a program's maps begin, and where a new one is put: quire_layout_init() against what Linux
+ * 6.18 does with randomisation off (setarch -R, by stack limit), and the choice of addresses as
+ * mmap(2) and the kernel's documentation have it.
+ */
+#include "picture.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define RW (QUIRE_PROT_READ | QUIRE_PROT_WRITE)
+#define TOP UINT64_C(0x7ffff7fff000) /* mmap_base with a stack of 8 MiB */
+
+static int64_t map(uint64_t hint, uint64_t len, uint32_t flags)
+{
+	return quire_mmap(space.mm, hint, len, RW, ANON | flags, NULL, 0);
+}
+
+/* ---- The layout -------------------------------------------------------------------------- */
+
+static void bases_depend_on_the_stack_limit(void **state)
+{
+	static const struct {
+		bool compat, legacy;
+		uint64_t stack_limit, base;
+	} cases[] = {
+		{ false, false, 8 * MIB, 0x7ffff7fff000 },
+		{ false, false, GIB, 0x7fffbfeff000 },
+		{ false, false, QUIRE_RLIM_INFINITY, 0x155555556000 },
+		{ false, true, 8 * MIB, 0x2aaaaaaab000 },
+		{ true, false, 8 * MIB, 0xf7ffe000 },
+		{ true, false, GIB, 0xbfefe000 },
+		{ true, false, QUIRE_RLIM_INFINITY, 0x2aaab000 },
+		{ true, true, 8 * MIB, 0x55555000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < QUIRE_ARRAY_SIZE(cases); i++) {
+		struct quire_layout layout;
+
+		quire_layout_init(&layout, cases[i].compat, cases[i].legacy, cases[i].stack_limit, 0);
+		assert_int_equal(layout.mmap_base, cases[i].base);
+		assert_int_equal(layout.task_size, cases[i].compat ? 0xffffe000 : 0x7ffffffff000);
+		assert_int_equal(layout.mmap_legacy_base, cases[i].compat ? 0x55555000 : 0x2aaaaaaab000);
+		assert_int_equal(layout.topdown, !cases[i].legacy);
+	}
+}
+
+/* 28 bits of pages below the base, and room for a stack whose top is shifted by 22 bits of pages. */
+static void chance_moves_the_bases(void **state)
+{
+	struct quire_layout layout;
+
+	(void)state;
+	quire_layout_init(&layout, false, false, 8 * MIB, UINT64_C(0x123456789abcdef0));
+	assert_int_equal(layout.mmap_base,
+			 0x7ffffffff000 - (8 * MIB + 256 * PAGE + 0x3fffff * PAGE) - 0x9abcdef0 % (1 << 28) * PAGE);
+	assert_int_equal(layout.mmap_legacy_base, 0x2aaaaaaab000 + 0x9abcdef0 % (1 << 28) * PAGE);
+	assert_true(layout.map_32bit_start >= GIB && layout.map_32bit_start < GIB + 32 * MIB);
+}
+
+/* ---- Top-down ---------------------------------------------------------------------------- */
+
+static void maps_grow_downwards_from_the_base(void **state)
+{
+	(void)state;
+	assert_int_equal(map(0, PAGE, 0), TOP - PAGE);
+	assert_int_equal(map(0, 3 * PAGE, 0), TOP - 4 * PAGE);
+	check_space(space.mm);
+}
+
+/* The highest gap that is large enough, whatever its size. */
+static void the_highest_gap_is_taken(void **state)
+{
+	(void)state;
+	assert_int_equal(map(0, 16 * PAGE, 0), TOP - 16 * PAGE);
+	assert_int_equal(quire_munmap(space.mm, TOP - 3 * PAGE, PAGE), 0);
+	assert_int_equal(quire_munmap(space.mm, TOP - 12 * PAGE, 5 * PAGE), 0);
+	assert_int_equal(map(0, 2 * PAGE, 0), TOP - 9 * PAGE);
+	assert_int_equal(map(0, PAGE, 0), TOP - 3 * PAGE);
+	assert_int_equal(map(0, 4 * PAGE, 0), TOP - 20 * PAGE);
+	check_space(space.mm);
+}
+
+static void a_hint_is_taken_if_it_is_free(void **state)
+{
+	(void)state;
+	assert_int_equal(map(P(3), 2 * PAGE, 0), P(3));
+	assert_int_equal(map(P(3) + 17, PAGE, 0), TOP - PAGE);      /* rounded down: taken */
+	assert_int_equal(map(P(5) + 17, PAGE, 0), P(5));            /* rounded down: free */
+	assert_int_equal(map(P(2), 2 * PAGE, 0), TOP - 3 * PAGE);   /* does not fit below */
+	assert_int_equal(map(P(2), PAGE, 0), P(2));
+	check_space(space.mm);
+}
+
+/* mmap_min_addr: a hint below it is raised to it. 0 is no hint. */
+static void low_hints_are_raised(void **state)
+{
+	(void)state;
+	assert_int_equal(map(0x1000, PAGE, 0), 0x10000);
+	assert_int_equal(map(0x1000, PAGE, 0), TOP - PAGE);
+	assert_int_equal(map(0x123, PAGE, 0), TOP - 2 * PAGE);
+}
+
+/* Hints at and beyond the end are none. */
+static void a_hint_beyond_the_end_is_none(void **state)
+{
+	(void)state;
+	assert_int_equal(map(0x7fffffffe000, PAGE, 0), 0x7fffffffe000);
+	assert_int_equal(map(0x7ffffffff000, PAGE, 0), TOP - PAGE);
+	assert_int_equal(map(0x7fffffffd000, 2 * PAGE, 0), TOP - 3 * PAGE);
+	assert_int_equal(map(UINT64_MAX - PAGE, PAGE, 0), TOP - 4 * PAGE);
+}
+
+/*
+ *	wanted         |--|         16 pages below the stack's guard are not free for others
+ *	stack   . . . . . . |--S--|
+ *	guard   ^^^^^^^^^^^^
+ */
+static void a_stack_keeps_its_guard(void **state)
+{
+	uint64_t stack = SCRIPT_BASE + GIB, guard = 256 * PAGE;
+
+	(void)state;
+	assert_int_equal(map(stack, PAGE, QUIRE_MAP_GROWSDOWN), stack);
+	assert_int_equal(map(stack - guard, PAGE, 0), TOP - PAGE);
+	assert_int_equal(map(stack - guard - PAGE, PAGE, 0), stack - guard - PAGE);
+	/* MAP_FIXED goes where it is told. */
+	assert_int_equal(map(stack - PAGE, PAGE, QUIRE_MAP_FIXED), stack - PAGE);
+	check_space(space.mm);
+}
+
+/* The search keeps off the guard too: the gap below the stack ends where its guard begins. */
+static void the_search_keeps_off_the_guard(void **state)
+{
+	uint64_t guard = 256 * PAGE, stack = TOP - 300 * PAGE;
+
+	(void)state;
+	assert_int_equal(map(stack, 300 * PAGE, QUIRE_MAP_GROWSDOWN | QUIRE_MAP_FIXED), stack);
+	assert_int_equal(map(0, PAGE, 0), stack - guard - PAGE);
+}
+
+/* No room below the base: from the legacy base upwards. */
+static void a_full_lower_part_sends_maps_upwards(void **state)
+{
+	int64_t low, high;
+
+	(void)state;
+	low = map(0x10000, TOP - 0x10000, QUIRE_MAP_FIXED | QUIRE_MAP_NORESERVE);
+	assert_int_equal(low, 0x10000);
+	high = map(0, PAGE, 0);
+	assert_int_equal(high, TOP);
+	assert_int_equal(map(0, 129 * MIB, 0), -QUIRE_ENOMEM);
+}
+
+/* ---- Bottom-up --------------------------------------------------------------------------- */
+
+static void legacy_layouts_grow_upwards(void **state)
+{
+	uint64_t base = 0x2aaaaaaab000;
+
+	(void)state;
+	quire_layout_init(&space.mm->layout, false, true, 8 * MIB, 0);
+	assert_int_equal(map(0, 2 * PAGE, 0), base);
+	assert_int_equal(map(0, PAGE, 0), base + 2 * PAGE);
+	assert_int_equal(quire_munmap(space.mm, base, PAGE), 0);
+	assert_int_equal(map(0, PAGE, 0), base);
+	assert_int_equal(map(P(1), PAGE, 0), P(1));
+	check_space(space.mm);
+}
+
+/* MAP_32BIT: below 2 GiB, from 1 GiB upwards; a free hint there is honoured. */
+static void map_32bit_stays_below_2_gib(void **state)
+{
+	(void)state;
+	assert_int_equal(map(0, PAGE, QUIRE_MAP_32BIT), GIB);
+	assert_int_equal(map(0, PAGE, QUIRE_MAP_32BIT), GIB + PAGE);
+	assert_int_equal(map(0x20000000, PAGE, QUIRE_MAP_32BIT), 0x20000000);
+	assert_int_equal(map(P(0), PAGE, QUIRE_MAP_32BIT), GIB + 2 * PAGE);
+	assert_int_equal(map(0, GIB, QUIRE_MAP_32BIT | QUIRE_MAP_NORESERVE), -QUIRE_ENOMEM);
+	check_space(space.mm);
+}
+
+static void map_above4g_stays_above(void **state)
+{
+	(void)state;
+	assert_int_equal(map(4 * GIB, TOP - 4 * GIB, QUIRE_MAP_FIXED | QUIRE_MAP_NORESERVE), 4 * GIB);
+	assert_int_equal(map(0, PAGE, 0), 4 * GIB - PAGE);
+	/* None below the base but under 4 GiB: upwards instead. */
+	assert_int_equal(map(0, PAGE, QUIRE_MAP_ABOVE4G), TOP);
+}
+
+/* A 32-bit program: everything below 4 GiB, nothing is aligned, MAP_32BIT means nothing. */
+static void compat_programs_live_in_4_gib(void **state)
+{
+	(void)state;
+	quire_layout_init(&space.mm->layout, true, false, 8 * MIB, 0);
+	assert_int_equal(map(0, PAGE, 0), 0xf7ffd000);
+	assert_int_equal(map(0, 2 * MIB, QUIRE_MAP_32BIT), 0xf7dfd000);
+	assert_int_equal(map(0xffffe000, PAGE, QUIRE_MAP_FIXED), -QUIRE_ENOMEM);
+	assert_int_equal(map(0xffffd000, PAGE, QUIRE_MAP_FIXED), 0xffffd000);
+	check_space(space.mm);
+}
+
+/* ---- Huge alignment ---------------------------------------------------------------------- */
+
+/* Lengths that are whole huge pages are aligned to them; TOP itself is not. Others are not. */
+static void whole_huge_pages_are_aligned(void **state)
+{
+	(void)state;
+	assert_int_equal(map(0, 2 * MIB, 0), 0x7ffff7c00000);
+	assert_int_equal(map(0, 2 * MIB + PAGE, 0), 0x7ffff79ff000);
+	assert_int_equal(map(0, 4 * MIB, 0), 0x7ffff7400000);
+	/* A hint, if it is not free, takes the alignment away. */
+	assert_int_equal(map(0x7ffff7c00000, 2 * MIB, 0), 0x7ffff7200000);
+	assert_int_equal(map(0x7ffff7c00000, 2 * MIB, 0), 0x7ffff7000000);
+	check_space(space.mm);
+}
+
+static void alignment_is_a_choice(void **state)
+{
+	(void)state;
+	space.q->mms.sysctl.anon_align = 0;
+	assert_int_equal(map(0, 2 * MIB, 0), TOP - 2 * MIB);
+}
+
+/* Where the padded search ends up at an aligned address, the map still goes to the top of what was found. */
+static void an_aligned_find_is_used_to_its_top(void **state)
+{
+	(void)state;
+	assert_int_equal(map(0x7ffff7e00000, TOP - 0x7ffff7e00000, QUIRE_MAP_FIXED), 0x7ffff7e00000);
+	assert_int_equal(map(0, 2 * MIB, 0), 0x7ffff7c00000);
+}
+
+/* File maps: address and offset agree modulo 2 MiB if a whole aligned stretch of the file is in the map. */
+static void files_are_aligned_to_their_offset(void **state)
+{
+	struct disk *disk = disk_new(space.q, DISK_PAGES * PAGE);
+	struct quire_mm *mm = space.mm;
+
+	(void)state;
+	disk->file.map_align = 2 * MIB;
+	assert_int_equal(quire_mmap(mm, 0, 2 * MIB, QUIRE_PROT_READ, QUIRE_MAP_PRIVATE, &disk->file, 0),
+			 0x7ffff7c00000);
+	assert_int_equal(quire_mmap(mm, 0, 2 * MIB, QUIRE_PROT_READ, QUIRE_MAP_PRIVATE, &disk->file, PAGE),
+			 0x7ffff7a00000);
+	assert_int_equal(quire_mmap(mm, 0, 4 * MIB, QUIRE_PROT_READ, QUIRE_MAP_PRIVATE, &disk->file, PAGE),
+			 0x7ffff7401000);
+	assert_int_equal(quire_mmap(mm, P(1), 2 * MIB, QUIRE_PROT_READ, QUIRE_MAP_PRIVATE, &disk->file, 0), P(1));
+	check_space(mm);
+	assert_int_equal(quire_munmap(mm, 0, 0x7ffff0000000), 0);
+	assert_int_equal(quire_munmap(mm, 0x7ffff0000000, 0xf000000), 0);
+	quire_grace_wait(space.q);
+	assert_null(disk_delete(disk));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		space_test(bases_depend_on_the_stack_limit),
+		space_test(chance_moves_the_bases),
+		space_test(maps_grow_downwards_from_the_base),
+		space_test(the_highest_gap_is_taken),
+		space_test(a_hint_is_taken_if_it_is_free),
+		space_test(low_hints_are_raised),
+		space_test(a_hint_beyond_the_end_is_none),
+		space_test(a_stack_keeps_its_guard),
+		space_test(the_search_keeps_off_the_guard),
+		space_test(a_full_lower_part_sends_maps_upwards),
+		space_test(legacy_layouts_grow_upwards),
+		space_test(map_32bit_stays_below_2_gib),
+		space_test(map_above4g_stays_above),
+		space_test(compat_programs_live_in_4_gib),
+		space_test(whole_huge_pages_are_aligned),
+		space_test(alignment_is_a_choice),
+		space_test(an_aligned_find_is_used_to_its_top),
+		space_test(files_are_aligned_to_their_offset),
+	};
+
+	return cmocka_run_group_tests_name("layout", tests, NULL, NULL);
+}
