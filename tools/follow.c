@@ -148,8 +148,8 @@ struct range {
 /* Which addresses the call concerns, as far as its arguments say; at most two stretches. */
 static unsigned ranges_of(const struct task *t, int64_t result, bool answered, struct range *r)
 {
-	const uint64_t *a = t->call.arg;
-	unsigned n = 0;
+	const uint64_t *a = t->call.arg, end = t->space->mm->layout.task_size;
+	unsigned n = 0, i;
 
 	switch (t->call.id) {
 	case CALL_MMAP:
@@ -184,12 +184,14 @@ static unsigned ranges_of(const struct task *t, int64_t result, bool answered, s
 	default:
 		r[n++] = (struct range){ a[0], a[0] + a[1] };
 	}
-	while (n && r[n - 1].end < r[n - 1].start)
-		r[n - 1].end = UINT64_MAX >> 1;
-	for (unsigned i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
+		/* Whatever the arguments were, these are addresses of the space. */
+		if (r[i].start > end)
+			r[i].start = end;
+		if (r[i].end > end || r[i].end < r[i].start)
+			r[i].end = end;
 		r[i].start = quire_page_down(r[i].start);
-		if (r[i].end < UINT64_MAX - QUIRE_PAGE_SIZE)
-			r[i].end = quire_page_up(r[i].end);
+		r[i].end = quire_page_up(r[i].end);
 	}
 	return n;
 }
