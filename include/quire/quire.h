@@ -24,7 +24,8 @@
 
 /*
  * The host owns this memory and hands it, zeroed, to quire_init(). It may be embedded in a larger
- * struct. Its address never changes afterwards. Fields belong to their rooms.
+ * struct, but is aligned to a cache line, which malloc() does not promise. Its address never changes afterwards.
+ * Fields belong to their rooms.
  */
 struct quire {
 	void *host;      /* the host's own; set before quire_init() */
