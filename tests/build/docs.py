@@ -48,8 +48,8 @@ def examples():
                 done = subprocess.run(
                     ["gcc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-DQUIRE_DEBUG=0",
                      "-I", os.path.join(SOURCE, "include"), "-I", os.path.join(SOURCE, "machine"), source,
-                     "-o", program, os.path.join(BUILD, "machine", "libmachine.a"),
-                     os.path.join(BUILD, "libquire.a"), "-pthread"], text=True, capture_output=True)
+                     "-o", program, "-Wl,--start-group", os.path.join(BUILD, "machine", "libmachine.a"),
+                     os.path.join(BUILD, "libquire.a"), "-Wl,--end-group", "-pthread"], text=True, capture_output=True)
                 check(done.returncode == 0, f"{document}: {name} compiles\n{done.stderr[-3000:]}".rstrip())
                 if done.returncode:
                     continue
