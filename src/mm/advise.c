@@ -177,7 +177,7 @@ static int advised_flags(const struct quire_vma *vma, int advice, uint64_t *flag
 
 static int advise_area_flags(struct advice *a, struct quire_vma *vma, quire_uaddr_t from)
 {
-	uint64_t flags;
+	uint64_t flags = vma->flags;
 	int err;
 
 	if (seal_forbids(vma, a->advice))
