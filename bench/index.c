@@ -348,7 +348,7 @@ static void measure(const struct tree *t, const struct work *w, double *got)
 static void run(size_t n, unsigned rounds)
 {
 	static double mine[FIGURES][MOST_ROUNDS], theirs_got[FIGURES][MOST_ROUNDS];
-	double got[FIGURES];
+	double got[FIGURES] = { 0 };
 	struct work w;
 	unsigned round, f;
 

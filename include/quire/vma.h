@@ -196,8 +196,9 @@ struct quire_vma *quire_index_last(const struct quire_index *ix);
  * Readers whose walk outlives a change may miss or see both of what changed, never garbage, in ascending order. */
 struct quire_index_walk {
 	const struct quire_index *ix;
-	const struct quire_index_node *leaf;
+	const struct quire_index_node *leaf, *inner; /* where it stands, and the node above that, or NULL */
 	uint64_t rest;         /* what is still to come of this leaf, see src/vma/index.h */
+	uint32_t slot;         /* of leaf in inner */
 	unsigned long changes; /* ix->changes when rest was read */
 	quire_uaddr_t next;    /* areas below this were seen */
 };
@@ -247,6 +248,7 @@ struct quire_splice {
 	struct quire_index_node *leaves, *inners; /* the reserve: nodes of both sizes */
 	uint32_t nr_leaves, nr_inners;            /* so many */
 	/* Derived by reserve: */
+	bool apart;                /* looks again at commit, see quire_splice_reserve_apart() */
 	bool single;               /* all areas that go are in one leaf, and no other lies in the range */
 	bool in_leaf;              /* one store of that leaf does it */
 	uint8_t from, to, live;    /* positions [from, to) of path.leaf go, of live ones */
@@ -254,6 +256,13 @@ struct quire_splice {
 };
 int quire_splice_reserve(struct quire *q, struct quire_index *ix, struct quire_splice *s,
 			 quire_uaddr_t start, quire_uaddr_t end, size_t nr_new);
+/*
+ * For several splices of one index whose ranges do not overlap, reserved one after the other and then all
+ * committed, in any order: reserves enough for a tree that the others have changed meanwhile. nr_others: new
+ * areas of all others together. At commit exactly nr_new come. Takes more memory than the above.
+ */
+int quire_splice_reserve_apart(struct quire *q, struct quire_index *ix, struct quire_splice *s,
+			       quire_uaddr_t start, quire_uaddr_t end, size_t nr_new, size_t nr_others);
 void quire_splice_commit(struct quire *q, struct quire_index *ix, struct quire_splice *s,
 			 struct quire_vma *const *areas, size_t nr_new);
 void quire_splice_cancel(struct quire *q, struct quire_index *ix, struct quire_splice *s);

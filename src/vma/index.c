@@ -50,18 +50,19 @@ static inline bool unchanged(const struct quire_index *ix, unsigned long changes
 /* ---- One look ---------------------------------------------------------------------------- */
 
 struct spot {
-	const struct quire_index_node *leaf;
+	const struct quire_index_node *leaf, *inner; /* inner: above leaf, or NULL */
+	unsigned slot;          /* of leaf in inner */
 	uint64_t rest;          /* leaf's order from area on */
 	struct quire_vma *area; /* first area whose end is above addr, or NULL */
 	struct quire_vma *prev; /* area before that, or NULL */
 	unsigned long changes;
 };
 
-/* The outermost leaf below node: its first one or its last one. NULL if a child was not there. */
-static const struct quire_index_node *outermost(const struct quire_index_node *node, bool last)
+/* The last leaf below a node. */
+static const struct quire_index_node *last_leaf(const struct quire_index_node *node)
 {
-	while (node && !node_is_leaf(node))
-		node = load_node(&children_of(as_inner(node))[last ? as_inner(node)->n - 1 : 0]);
+	while (!node_is_leaf(node))
+		node = load_node(&children_of(as_inner(node))[as_inner(node)->n - 1]);
 	return node;
 }
 
@@ -69,12 +70,15 @@ static const struct quire_index_node *outermost(const struct quire_index_node *n
 static __attribute__((noinline)) void look(const struct quire_index *ix, quire_uaddr_t addr, struct spot *spot)
 {
 	do {
-		const struct quire_index_node *node, *leaf, *left = NULL, *right = NULL;
+		/* Where to go on to the left and to the right of the way down. */
+		const struct quire_index_node *node, *left = NULL, *right = NULL;
 		unsigned at, left_slot = 0, right_slot = 0;
-		uint64_t order, all;
+		uint64_t order, rest;
 
 		spot->changes = quire_load_acquire(&ix->changes);
 		spot->leaf = NULL;
+		spot->inner = NULL;
+		spot->slot = 0;
 		spot->rest = 0;
 		spot->area = NULL;
 		spot->prev = NULL;
@@ -94,29 +98,37 @@ static __attribute__((noinline)) void look(const struct quire_index *ix, quire_u
 				right = node;
 				right_slot = at + 1;
 			}
+			spot->inner = node;
+			spot->slot = at;
 			node = load_node(&children_of(in)[at]);
 		}
-		all = leaf_order(node);
-		order = all;
-		at = leaf_skip(node, &order, addr >> QUIRE_PAGE_SHIFT);
+		order = leaf_order(node);
+		rest = order;
+		at = leaf_skip(node, &rest, addr >> QUIRE_PAGE_SHIFT);
 		if (at > 0) {
-			spot->prev = leaf_area(node, (unsigned)(order_from(all, at - 1) & 15));
+			spot->prev = leaf_area(node, (unsigned)order_from(order, at - 1) & 15);
 		} else if (left) {
-			leaf = outermost(load_node(&children_of(as_inner(left))[left_slot]), true);
-			if (leaf) {
-				uint64_t before = leaf_order(leaf);
+			const struct quire_index_node *leaf =
+				last_leaf(load_node(&children_of(as_inner(left))[left_slot]));
 
-				spot->prev = leaf_area(leaf, (unsigned)(before >> (4 * (order_count(before) - 1))) & 15);
+			order = leaf_order(leaf);
+			spot->prev = leaf_area(leaf, (unsigned)order_from(order, order_count(order) - 1) & 15);
+		}
+		if (!rest && right) {
+			spot->inner = right;
+			spot->slot = right_slot;
+			node = load_node(&children_of(as_inner(right))[right_slot]);
+			while (!node_is_leaf(node)) {
+				spot->inner = node;
+				spot->slot = 0;
+				node = load_node(children_of(as_inner(node)));
 			}
+			rest = leaf_order(node);
 		}
-		if (!order && right) {
-			node = outermost(load_node(&children_of(as_inner(right))[right_slot]), false);
-			order = node ? leaf_order(node) : 0;
-		}
-		if (order) {
+		if (rest) {
 			spot->leaf = node;
-			spot->rest = order;
-			spot->area = leaf_area(node, (unsigned)order & 15);
+			spot->rest = rest;
+			spot->area = leaf_area(node, (unsigned)rest & 15);
 		}
 	} while (quire_unlikely(!unchanged(ix, spot->changes)));
 }
@@ -218,29 +230,48 @@ void quire_index_walk_start(struct quire_index_walk *w, const struct quire_index
 {
 	w->ix = ix;
 	w->leaf = NULL;
+	w->inner = NULL;
 	w->rest = 0;
+	w->slot = 0;
 	w->changes = 0;
 	w->next = addr;
 }
 
+/* To the leaf where next is. Nothing has changed: often that is the next child. False: there is none. */
+static __attribute__((noinline)) bool walk_on(struct quire_index_walk *w, bool has_changed)
+{
+	const struct index_inner *in = w->inner ? as_inner(w->inner) : NULL;
+	struct spot spot;
+
+	if (in && !has_changed && w->slot + 1 < in->n) {
+		w->leaf = load_node(&children_of(in)[++w->slot]);
+		w->rest = leaf_order(w->leaf);
+		if (w->slot + 2 < in->n) {
+			const struct quire_index_node *soon = load_node(&children_of(in)[w->slot + 2]);
+
+			__builtin_prefetch(soon);
+			prefetch_leaf(soon);
+		}
+		return true;
+	}
+	look(w->ix, w->next, &spot);
+	w->leaf = spot.leaf;
+	w->inner = spot.inner;
+	w->rest = spot.rest;
+	w->slot = spot.slot;
+	w->changes = spot.changes;
+	return spot.rest != 0;
+}
+
 struct quire_vma *quire_index_walk_next(struct quire_index_walk *w)
 {
-	uint64_t rest = w->rest;
+	bool has_changed = quire_load_acquire(&w->ix->changes) != w->changes;
 	unsigned slot;
 
-	/* Nothing left here, or it may no longer be so: look where next is now. */
-	if (quire_unlikely(!rest || quire_load_acquire(&w->ix->changes) != w->changes)) {
-		struct spot spot;
-
-		look(w->ix, w->next, &spot);
-		w->leaf = spot.leaf;
-		w->rest = rest = spot.rest;
-		w->changes = spot.changes;
-		if (!rest)
-			return NULL;
-	}
-	slot = (unsigned)rest & 15;
-	w->rest = rest >> 4;
+	if (quire_unlikely(!w->rest || has_changed) && !walk_on(w, has_changed))
+		return NULL;
+	slot = (unsigned)w->rest & 15;
+	w->rest >>= 4;
 	w->next = leaf_end(w->leaf, slot) << QUIRE_PAGE_SHIFT;
 	return leaf_area(w->leaf, slot);
 }

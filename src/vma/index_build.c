@@ -528,26 +528,40 @@ static void put_children(struct quire *q, struct build *b, unsigned level, const
 		return;
 	}
 	while (from < to) {
-		unsigned i, n;
+		struct quire_index_node *const *child = children_of(src) + from;
+		const uint32_t *gap = gaps_of(src) + from;
+		const uint8_t *count = counts_of(src) + from;
+		struct quire_index_node **to_child;
+		uint32_t *to_gap, max;
+		uint64_t *to_pivot;
+		uint8_t *to_count;
+		unsigned i, n, pivots;
 
 		if (!l->node)
 			open_inner(q, b, level);
 		dst = as_inner(l->node);
+		to_child = children_of(dst) + l->have;
+		to_gap = gaps_of(dst) + l->have;
+		to_count = counts_of(dst) + l->have;
+		to_pivot = as_inner(l->node)->pivot + l->have;
 		n = l->want - l->have;
 		if (n > to - from)
 			n = to - from;
+		max = l->gap;
 		for (i = 0; i < n; i++) {
-			uint32_t gap = gaps_of(src)[from + i];
-
-			children_of(dst)[l->have + i] = children_of(src)[from + i];
-			gaps_of(dst)[l->have + i] = gap;
-			counts_of(dst)[l->have + i] = counts_of(src)[from + i];
-			if (gap > l->gap)
-				l->gap = gap;
+			to_child[i] = child[i];
+			to_gap[i] = gap[i];
+			if (gap[i] > max)
+				max = gap[i];
+			to_count[i] = count[i];
 		}
-		/* Pivots: not for a last child, and the old last one has none. */
-		for (i = 0; i < n && l->have + i + 1u < l->want; i++)
-			as_inner(l->node)->pivot[l->have + i] = from + i + 1 < src->n ? src->pivot[from + i] : last;
+		l->gap = max;
+		/* A new last child gets no pivot, and the old one has none. */
+		pivots = l->have + n < l->want ? n : n - 1;
+		for (i = 0; i < pivots; i++)
+			to_pivot[i] = src->pivot[from + i];
+		if (pivots == n && from + n == src->n)
+			to_pivot[n - 1] = last;
 		from += n;
 		l->have = (uint8_t)(l->have + n);
 		hand_up(q, b, level, from < src->n ? src->pivot[from - 1] : last);

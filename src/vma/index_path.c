@@ -8,31 +8,54 @@
 
 #include "index.h"
 
+/* Above a level: the nearest pivot to the left of the path, and the nearest one to the right of it. */
+static inline quire_uaddr_t low_above(unsigned height, const struct quire_index_path *path, unsigned level)
+{
+	while (++level < height)
+		if (quire_likely(path->slot[level]))
+			return as_inner(path->inner[level])->pivot[path->slot[level] - 1] + 1;
+	return 0;
+}
+
+static inline quire_uaddr_t high_above(unsigned height, const struct quire_index_path *path, unsigned level)
+{
+	while (++level < height) {
+		/* Of a last child it is UINT64_MAX. */
+		quire_uaddr_t pivot = as_inner(path->inner[level])->pivot[path->slot[level]];
+
+		if (quire_likely(pivot != UINT64_MAX))
+			return pivot;
+	}
+	return UINT64_MAX;
+}
+
 void quire_index_descend(const struct quire_index *ix, quire_uaddr_t addr, struct quire_index_path *path)
 {
 	struct quire_index_node *node = ix->root;
-	quire_uaddr_t low = 0, high = UINT64_MAX;
 	unsigned level;
 
 	for (level = ix->height - 1; level; level--) {
 		const struct index_inner *in = as_inner(node);
+		struct quire_index_node *const *child;
 		unsigned slot;
 
-		prefetch_children(in);
-		slot = pivots_below(node, addr);
+		/* Written twice so that each has the offset of its children as a constant. */
+		if (quire_unlikely(node_is_small(node))) {
+			child = (struct quire_index_node *const *)(in->pivot + SMALL_CHILDREN);
+			slot = pivots_below_small(in, addr);
+		} else {
+			prefetch_children(in);
+			child = (struct quire_index_node *const *)(in->pivot + LARGE_CHILDREN);
+			slot = pivots_below_large(in, addr);
+		}
 		path->inner[level] = node;
 		path->slot[level] = (uint8_t)slot;
-		if (slot)
-			low = in->pivot[slot - 1] + 1;
-		/* A last child's own pivot says nothing. */
-		if (in->pivot[slot] < high)
-			high = in->pivot[slot];
-		node = children_of(in)[slot];
+		node = child[slot];
 	}
 	prefetch_leaf(node);
 	path->leaf = node;
-	path->low = low;
-	path->high = high;
+	path->low = low_above(ix->height, path, 0);
+	path->high = high_above(ix->height, path, 0);
 }
 
 struct quire_index_node *quire_index_at(const struct quire_index_path *path, unsigned level)
@@ -42,21 +65,12 @@ struct quire_index_node *quire_index_at(const struct quire_index_path *path, uns
 
 quire_uaddr_t quire_index_low(const struct quire_index *ix, const struct quire_index_path *path, unsigned level)
 {
-	while (++level < ix->height)
-		if (path->slot[level])
-			return as_inner(path->inner[level])->pivot[path->slot[level] - 1] + 1;
-	return 0;
+	return low_above(ix->height, path, level);
 }
 
 quire_uaddr_t quire_index_high(const struct quire_index *ix, const struct quire_index_path *path, unsigned level)
 {
-	while (++level < ix->height) {
-		const struct index_inner *in = as_inner(path->inner[level]);
-
-		if (path->slot[level] + 1u < in->n)
-			return in->pivot[path->slot[level]];
-	}
-	return UINT64_MAX;
+	return high_above(ix->height, path, level);
 }
 
 /* The path is right above this level; make it so down to the child of that slot on to, but not including, the level. */
@@ -74,8 +88,8 @@ static void complete(const struct quire_index *ix, struct quire_index_path *path
 	}
 	if (level == 0) {
 		path->leaf = node;
-		path->low = quire_index_low(ix, path, 0);
-		path->high = quire_index_high(ix, path, 0);
+		path->low = low_above(ix->height, path, 0);
+		path->high = high_above(ix->height, path, 0);
 	}
 }
 

@@ -81,6 +81,60 @@ static bool allocate(struct quire *q, struct quire_cache *cache, struct quire_in
 }
 
 /*
+ * How many nodes at most it takes if one leaf is copied, overflows into its neighbourhood or joins a neighbour,
+ * and what that does above. Cheaper than to plan it, and seldom a node too many. False: it is not as simple as that.
+ */
+static bool estimate_simple(const struct quire_index *ix, const struct quire_splice *s, size_t n, size_t *leaves,
+			    size_t *inners)
+{
+	const struct quire_index_path *path = &s->path;
+	size_t go = (size_t)(s->to - s->from), left = s->live - go + n;
+	unsigned level;
+
+	/* With a full neighbour far away, these few are still three wide leaves. */
+	if (!s->single || node_is_wide(path->leaf) || left == 0 || left + LEAF_SLOTS > 3 * WIDE_SLOTS ||
+	    !reaches(path->leaf, s))
+		return false;
+	*inners = 0;
+	if (left > LEAF_SLOTS) {
+		/* Into two, or with a neighbour into two or three. One child more, for each level that is full. */
+		*leaves = 3;
+		for (level = 1; level < ix->height; level++) {
+			if (as_inner(path->inner[level])->n < LARGE_CHILDREN) {
+				*inners += 1;
+				break;
+			}
+			*inners += 2;
+		}
+		/* Without a root that has room, a new one; small, or it was small and stays so. */
+		*leaves += level + 1 >= ix->height;
+		return level < QUIRE_INDEX_HEIGHT;
+	}
+	*leaves = 1;
+	if (left >= LEAF_MIN || n >= go || path->low == 0 || path->high == UINT64_MAX)
+		return true;
+
+	/* Together with a neighbour, in one or in two. One child less, for each level that so becomes too empty. */
+	*leaves = 2;
+	for (level = 1; level < ix->height; level++) {
+		const struct index_inner *in = as_inner(path->inner[level]);
+
+		if (level + 1 == ix->height) {
+			*leaves += 1;
+			*inners += 1;
+		} else if (in->n == 1) {
+			return false;
+		} else if (in->n > INNER_MIN) {
+			*inners += 1;
+			break;
+		} else {
+			*inners += 2;
+		}
+	}
+	return true;
+}
+
+/*
  * Commit may come with any number of areas up to nr_new, and each number has a shape of its own. With
  * few, each is asked. With many, those in between take no more than the largest, or as many as one full leaf that
  * becomes wide together with a neighbour (45 areas, 5 nodes) and splits all inner nodes above.
@@ -92,9 +146,11 @@ static int reserve_nodes(struct quire *q, const struct quire_index *ix, struct q
 
 	for (;; n--) {
 		if (!ix->height || !fits_in_leaf(s, n)) {
-			err = quire_index_estimate(ix, s, n, &l, &i);
-			if (err)
-				return err;
+			if (!ix->height || !estimate_simple(ix, s, n, &l, &i)) {
+				err = quire_index_estimate(ix, s, n, &l, &i);
+				if (err)
+					return err;
+			}
 			if (l > leaves)
 				leaves = l;
 			if (i > inners)
@@ -116,13 +172,39 @@ static int reserve_nodes(struct quire *q, const struct quire_index *ix, struct q
 	return 0;
 }
 
-int quire_splice_reserve(struct quire *q, struct quire_index *ix, struct quire_splice *s,
-			 quire_uaddr_t start, quire_uaddr_t end, size_t nr_new)
+/* Where in the tree as it is now the splice will be. */
+static inline void look(const struct quire_index *ix, struct quire_splice *s)
 {
 	const struct quire_index_node *leaf;
 	uint64_t rest;
 	unsigned from, to;
 
+	if (quire_unlikely(!ix->height)) {
+		s->single = true;
+		s->in_leaf = false;
+		s->from = 0;
+		s->to = 0;
+		s->live = 0;
+		s->path.leaf = NULL;
+		return;
+	}
+	quire_index_descend(ix, s->start, &s->path);
+	leaf = s->path.leaf;
+	rest = leaf_order(leaf);
+	s->live = (uint8_t)order_count(rest);
+	from = leaf_skip(leaf, &rest, s->start >> QUIRE_PAGE_SHIFT);
+	for (to = from; rest; rest >>= 4, to++)
+		if (leaf_end(leaf, (unsigned)rest & 15) > s->end >> QUIRE_PAGE_SHIFT)
+			break;
+	s->from = (uint8_t)from;
+	s->to = (uint8_t)to;
+	s->single = rest || is_single(ix, s);
+	s->in_leaf = fits_in_leaf(s, s->nr_new);
+}
+
+static inline void begin_splice(struct quire *q, struct quire_splice *s, quire_uaddr_t start, quire_uaddr_t end,
+				size_t nr_new)
+{
 	quire_assert(q, start < end && !((start | end) & ~QUIRE_PAGE_MASK));
 	s->start = start;
 	s->end = end;
@@ -131,32 +213,45 @@ int quire_splice_reserve(struct quire *q, struct quire_index *ix, struct quire_s
 	s->inners = NULL;
 	s->nr_leaves = 0;
 	s->nr_inners = 0;
-	if (quire_unlikely(!ix->height)) {
-		s->single = true;
-		s->in_leaf = false;
-		s->from = 0;
-		s->to = 0;
-		s->live = 0;
-		s->path.leaf = NULL;
+	s->apart = false;
+}
+
+int quire_splice_reserve(struct quire *q, struct quire_index *ix, struct quire_splice *s,
+			 quire_uaddr_t start, quire_uaddr_t end, size_t nr_new)
+{
+	begin_splice(q, s, start, end, nr_new);
+	look(ix, s);
+	if (quire_unlikely(!ix->height))
 		return nr_new ? reserve_nodes(q, ix, s) : 0;
-	}
-
-	quire_index_descend(ix, start, &s->path);
-	leaf = s->path.leaf;
-	rest = leaf_order(leaf);
-	s->live = (uint8_t)order_count(rest);
-	from = leaf_skip(leaf, &rest, start >> QUIRE_PAGE_SHIFT);
-	for (to = from; rest; rest >>= 4, to++)
-		if (leaf_end(leaf, (unsigned)rest & 15) > end >> QUIRE_PAGE_SHIFT)
-			break;
-	s->from = (uint8_t)from;
-	s->to = (uint8_t)to;
-	s->single = rest || is_single(ix, s);
-
-	s->in_leaf = fits_in_leaf(s, nr_new);
-	if (quire_likely(s->in_leaf) && (from == to || nr_new == 0 || fits_in_leaf(s, 0)))
+	if (quire_likely(s->in_leaf) && (s->from == s->to || nr_new == 0 || fits_in_leaf(s, 0)))
 		return 0;
 	return reserve_nodes(q, ix, s);
+}
+
+/*
+ * Enough whatever the tree looks like by then: what stays of the leaves at both ends and one neighbour goes
+ * into new ones with what comes, all wide; and the same at each level, of which the others' areas may make some more.
+ */
+int quire_splice_reserve_apart(struct quire *q, struct quire_index *ix, struct quire_splice *s,
+			       quire_uaddr_t start, quire_uaddr_t end, size_t nr_new, size_t nr_others)
+{
+	size_t leaves = (nr_new + 3 * LEAF_SLOTS) / WIDE_SLOTS + 3, inners = 0, nodes = leaves;
+	unsigned level, height = ix->height + 2 + (nr_others ? quire_fls64(nr_others) / 3 : 0);
+
+	begin_splice(q, s, start, end, nr_new);
+	s->apart = true;
+	for (level = 1; level < height || nodes > 4; level++) {
+		nodes = (nodes + 3 * LARGE_CHILDREN) / LARGE_CHILDREN + 1;
+		inners += nodes;
+		if (level > QUIRE_INDEX_HEIGHT)
+			break;
+	}
+	if (leaves > UINT32_MAX || !allocate(q, &q->index_cache, &s->leaves, &s->nr_leaves, leaves) ||
+	    !allocate(q, &q->index_inner_cache, &s->inners, &s->nr_inners, inners)) {
+		quire_splice_cancel(q, ix, s);
+		return -QUIRE_ENOMEM;
+	}
+	return 0;
 }
 
 void quire_splice_cancel(struct quire *q, struct quire_index *ix, struct quire_splice *s)
@@ -299,6 +394,8 @@ void quire_splice_commit(struct quire *q, struct quire_index *ix, struct quire_s
 #if QUIRE_DEBUG
 	assert_areas(q, s, areas, nr_new);
 #endif
+	if (quire_unlikely(s->apart))
+		look(ix, s);
 	/* Nothing goes and nothing comes. */
 	if (quire_unlikely(nr_new == 0 && s->single && s->from == s->to)) {
 		quire_splice_cancel(q, ix, s);
