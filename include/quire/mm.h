@@ -163,6 +163,13 @@ struct quire_layout {
 enum quire_rss { QUIRE_RSS_FILE, QUIRE_RSS_ANON, QUIRE_RSS_SWAP, QUIRE_RSS_SHMEM, QUIRE_NR_RSS };
 
 /*
+ * Between a change of entries and its flush. Set by the writer before the first change, cleared after the flush.
+ * Whoever sees a changed entry, under its leaf's lock, sees the bit as long as the flush is to come.
+ */
+#define QUIRE_UNFLUSHED_FORK 0x1u    /* write-protected: to copy such a page now would miss what is still being stored */
+#define QUIRE_UNFLUSHED_PROTECT 0x2u /* rights taken by mprotect: a page that looks untouchable may still be stored to */
+
+/*
  * Linux's mm_struct.
  * Equations (quire_mm_check()):
  *   total_vm == sum of all areas' pages; data_vm, exec_vm, stack_vm, locked_vm: of those of that kind
@@ -190,6 +197,7 @@ struct quire_mm {
 	int64_t rss[QUIRE_NR_RSS];    /* pages; atomic */
 	int64_t hiwater_rss;
 	uint64_t minor_faults, major_faults; /* atomic */
+	uint32_t unflushed;           /* QUIRE_UNFLUSHED_*: entries have lost rights that CPUs may still use; atomic */
 	struct quire_list link;       /* quire_mms.spaces */
 	struct quire_deferred deferred;
 	void *host;                   /* the host's own; not touched */

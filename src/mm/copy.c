@@ -9,6 +9,10 @@
  * Two passes. The first makes the child's tables, and is all that can fail; a leaf table that a fault
  * makes in the parent after it has passed is left out, as if that fault had come after the fork. The second holds
  * a leaf lock of each space at a time, parent's first, and flushes the parent once, at its end.
+ *
+ * Until that flush some CPUs may still write to pages through entries that are read-only by now. To share such a
+ * page does no harm, as the child does not look at it yet; to copy it would lose what is written after the copy. So the
+ * parent's copy-on-write faults, alone of all faults, wait for the fork: see quire_mm.unflushed.
  */
 #include <mm/internal.h>
 
@@ -119,6 +123,7 @@ int quire_copy_range(struct quire_vma *child, struct quire_vma *parent)
 
 	if (err)
 		return err;
+	quire_store_release(&parent->mm->unflushed, QUIRE_UNFLUSHED_FORK);
 	quire_cursor_open(&c.from, &parent->mm->pt, parent->start, parent->end, 0);
 	while (quire_cursor_next_leaf(&c.from)) {
 		/* Only ever fills what is empty, so closing it has nothing to flush. */
@@ -128,6 +133,7 @@ int quire_copy_range(struct quire_vma *child, struct quire_vma *parent)
 		quire_cursor_close(&c.to);
 	}
 	quire_cursor_close(&c.from);
+	quire_store_release(&parent->mm->unflushed, 0u);
 	for (unsigned k = 0; k < QUIRE_NR_RSS; k++) {
 		if (c.added[k])
 			quire_rss_add(child->mm, (enum quire_rss)k, c.added[k]);

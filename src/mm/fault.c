@@ -313,6 +313,7 @@ enum quire_outcome quire_serve_fault(struct quire_fault *f)
 {
 	enum quire_outcome r;
 
+	f->major = false;
 	for (;;) {
 		r = attempt(f);
 		quire_fault_end_attempt(f);
@@ -335,11 +336,9 @@ enum quire_outcome quire_serve_fault(struct quire_fault *f)
 		f->populated = false;
 		break;
 	}
-	if (r == QUIRE_FAULT_DONE && f->exec_denied)
-		r = QUIRE_FAULT_DENIED;
-	if (r != QUIRE_FAULT_HOLE)
+	if (r != QUIRE_FAULT_HOLE && r != QUIRE_FAULT_DENIED)
 		count_fault(f, r);
-	return r;
+	return r == QUIRE_FAULT_DONE && f->exec_denied ? QUIRE_FAULT_DENIED : r;
 }
 
 int quire_fault(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, struct quire_signal *sig)

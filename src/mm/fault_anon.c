@@ -114,6 +114,9 @@ static enum quire_outcome copy_on_write(struct quire_fault *f, quire_pte_t entry
 	enum quire_outcome r;
 	quire_pte_t now;
 
+	/* Write-protected a moment ago, by a fork whose flush is still to come: not everybody has ceased to write. */
+	if (page && (quire_load_acquire(&f->mm->unflushed) & QUIRE_UNFLUSHED_FORK))
+		return QUIRE_FAULT_WAIT;
 	if (page) {
 		quire_page_get(page);
 		f->page = page;

@@ -6,6 +6,9 @@
  */
 #include <mm/internal.h>
 
+#define NR_SUSPECTS 30
+#define STORED_TO (QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY)
+
 struct zap {
 	/* input */
 	struct quire_mm *mm;
@@ -14,6 +17,8 @@ struct zap {
 	uint32_t flags;
 	/* derived */
 	int64_t gone[QUIRE_NR_RSS]; /* entries emptied, by kind */
+	uint32_t nr_suspects;
+	struct quire_page *suspects[NR_SUSPECTS]; /* with a reference: see suspect() */
 	struct quire_cursor c;
 };
 
@@ -24,6 +29,29 @@ struct zap {
 static void order_after_death(void)
 {
 	quire_fence();
+}
+
+/*
+ * A shared page that has been written to through this entry: until the flush a CPU may go on to do so
+ * without looking at the entry. A write-back that comes in between finds no entry to protect, takes the page's mark and
+ * writes it; what is stored after that would be lost. So the page is looked at again after the
+ * flush: if its mark is gone, it gets another.
+ */
+static void suspect(struct zap *z, struct quire_page *page)
+{
+	quire_page_get(page);
+	z->suspects[z->nr_suspects++] = page;
+}
+
+/* After a flush. */
+static void clear_suspects(struct zap *z)
+{
+	for (uint32_t i = 0; i < z->nr_suspects; i++) {
+		if (!quire_page_test(z->suspects[i], QUIRE_PG_DIRTY))
+			quire_page_mark_dirty(z->q, z->suspects[i]);
+		(void)quire_page_put(z->q, z->suspects[i]);
+	}
+	z->nr_suspects = 0;
 }
 
 static void zap_page(struct zap *z, quire_uaddr_t addr, quire_pte_t entry)
@@ -44,6 +72,8 @@ static void zap_page(struct zap *z, quire_uaddr_t addr, quire_pte_t entry)
 	if (!is_anon) {
 		if (bits & QUIRE_PTE_DIRTY)
 			quire_page_mark_dirty(z->q, page);
+		if ((bits & STORED_TO) == STORED_TO && quire_page_test(page, QUIRE_PG_TRACKED))
+			suspect(z, page);
 		if ((bits & QUIRE_PTE_ACCESSED) && !quire_page_test(page, QUIRE_PG_REFERENCED))
 			quire_page_set(page, QUIRE_PG_REFERENCED);
 	}
@@ -73,17 +103,35 @@ static void zap_entry(struct zap *z, quire_uaddr_t addr)
 	}
 }
 
+/* False: full of suspects, the rest of the range is still to come. */
+static bool zap_leaf(struct zap *z)
+{
+	quire_uaddr_t a = quire_cursor_next_used(&z->c, z->c.leaf_start);
+
+	for (; a < z->c.leaf_end; a = quire_cursor_next_used(&z->c, a + QUIRE_PAGE_SIZE)) {
+		zap_entry(z, a);
+		if (z->nr_suspects == NR_SUSPECTS)
+			return false;
+	}
+	return true;
+}
+
 static void zap_range(struct zap *z, quire_uaddr_t start, quire_uaddr_t end)
 {
-	quire_update_hiwater_rss(z->mm);
-	quire_cursor_open(&z->c, &z->mm->pt, start, end, z->flags & QUIRE_ZAP_TRIM ? QUIRE_CURSOR_TRIM : 0);
-	while (quire_cursor_next_leaf(&z->c)) {
-		quire_uaddr_t a = quire_cursor_next_used(&z->c, z->c.leaf_start);
+	bool done;
 
-		for (; a < z->c.leaf_end; a = quire_cursor_next_used(&z->c, a + QUIRE_PAGE_SIZE))
-			zap_entry(z, a);
-	}
-	quire_cursor_close(&z->c);
+	quire_update_hiwater_rss(z->mm);
+	do {
+		quire_cursor_open(&z->c, &z->mm->pt, start, end,
+				  z->flags & QUIRE_ZAP_TRIM ? QUIRE_CURSOR_TRIM : 0);
+		done = true;
+		while (done && quire_cursor_next_leaf(&z->c)) {
+			start = z->c.leaf_start;
+			done = zap_leaf(z);
+		}
+		quire_cursor_close(&z->c);
+		clear_suspects(z);
+	} while (!done);
 	for (unsigned k = 0; k < QUIRE_NR_RSS; k++) {
 		if (z->gone[k])
 			quire_rss_add(z->mm, (enum quire_rss)k, -z->gone[k]);
@@ -96,6 +144,7 @@ static void zap_init(struct zap *z, struct quire_mm *mm, uint32_t flags)
 	z->q = mm->q;
 	z->fmt = mm->pt.fmt;
 	z->flags = flags;
+	z->nr_suspects = 0;
 	for (unsigned k = 0; k < QUIRE_NR_RSS; k++)
 		z->gone[k] = 0;
 }
@@ -152,6 +201,7 @@ void quire_protect_range(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr
 	struct quire_cursor c;
 
 	order_after_death();
+	quire_store_release(&mm->unflushed, QUIRE_UNFLUSHED_PROTECT);
 	quire_cursor_open(&c, &mm->pt, start, end, 0);
 	while (quire_cursor_next_leaf(&c)) {
 		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
@@ -168,14 +218,36 @@ void quire_protect_range(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr
 		}
 	}
 	quire_cursor_close(&c);
+	quire_store_release(&mm->unflushed, 0u);
 }
 
 /* ---- Write-back -------------------------------------------------------------------------- */
 
+/*
+ * Leaf locked. Replacing an entry that the hardware can use marks it for the flush. One that it can't use has been
+ * flushed already, unless whoever made it so is just about to: mprotect to PROT_NONE, or a
+ * move (which leaves WRITE in it). Such an entry keeps its mark, for the next write-back to find.
+ */
+static void clean_entry(struct quire_mm *mm, struct quire_cursor *c, quire_uaddr_t addr)
+{
+	const struct quire_pgfmt *fmt = mm->pt.fmt;
+	quire_pte_t entry = quire_cursor_get(c, addr);
+	quire_ptebits_t bits = quire_pte_bits(fmt, entry);
+	struct quire_page *page;
+
+	if (!(bits & STORED_TO) || (bits & QUIRE_PTE_SPECIAL))
+		return;
+	page = quire_pfn_to_page(mm->q, quire_pte_pfn(fmt, entry));
+	if ((bits & QUIRE_PTE_READ) ||
+	    (!(bits & QUIRE_PTE_WRITE) && !(quire_load_acquire(&mm->unflushed) & QUIRE_UNFLUSHED_PROTECT)))
+		bits = quire_pte_bits(fmt, quire_cursor_replace(c, addr, quire_pte_remove(fmt, entry, STORED_TO)));
+	if (bits & QUIRE_PTE_DIRTY)
+		quire_page_mark_dirty(mm->q, page);
+}
+
 void quire_wrprotect_object(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
 {
 	struct quire_mm *mm = vma->mm;
-	const struct quire_pgfmt *fmt = mm->pt.fmt;
 	struct quire_cursor c;
 
 	order_after_death();
@@ -183,16 +255,8 @@ void quire_wrprotect_object(struct quire_vma *vma, quire_uaddr_t start, quire_ua
 	while (quire_cursor_next_leaf(&c)) {
 		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
 
-		for (; a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE)) {
-			quire_pte_t entry = quire_cursor_get(&c, a), old;
-
-			if (!(quire_pte_bits(fmt, entry) & (QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY)) ||
-			    quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
-				continue;
-			old = quire_cursor_replace(&c, a, quire_pte_remove(fmt, entry, QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY));
-			if (quire_pte_has(fmt, old, QUIRE_PTE_DIRTY))
-				quire_page_mark_dirty(mm->q, quire_pfn_to_page(mm->q, quire_pte_pfn(fmt, old)));
-		}
+		for (; a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE))
+			clean_entry(mm, &c, a);
 	}
 	quire_cursor_close(&c);
 }

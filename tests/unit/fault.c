@@ -4,6 +4,8 @@
  * signals, copy-on-write, guards, growing stacks, want of memory, several CPUs at once. Files and drivers
  * are in fault_file.c. What each signal must be was seen on Linux 6.18, x86-64.
  */
+#include <sched.h>
+
 #include <mm/internal.h>
 
 #include "space.h"
@@ -459,6 +461,19 @@ static void a_stack_stops_at_mmap_min_addr_and_other_limits(void **state)
 	check_space(mm);
 }
 
+/* A stack first grows, and then its rights are looked at. */
+static void a_stack_without_rights_grows_all_the_same(void **state)
+{
+	struct quire_mm *mm = space.mm;
+
+	put_area(mm, STACK_TOP - PAGE, 1, VM_R | QUIRE_VM_GROWSDOWN);
+	assert_accerr(QUIRE_ACCESS_WRITE, STACK_TOP - 6 * PAGE);
+	assert_int_equal(area(mm, STACK_TOP - 1)->start, STACK_TOP - 6 * PAGE);
+	put_area(mm, BASE, 1, MAY | QUIRE_VM_GROWSDOWN);
+	assert_accerr(QUIRE_ACCESS_READ, BASE - 6 * PAGE);
+	assert_int_equal(area(mm, BASE)->start, BASE - 6 * PAGE);
+}
+
 /* ---- Forced access ----------------------------------------------------------------------- */
 
 static void force_reads_what_may_be_read(void **state)
@@ -651,6 +666,20 @@ static void a_fault_without_memory_changes_nothing(void **state)
 	put_area(mm, STACK_TOP - PAGE, 1, VM_STACK);
 	fail_each(QUIRE_ACCESS_WRITE, STACK_TOP - 5 * PAGE);
 }
+
+/* Nobody is killed for memory that may go at any time: the instruction runs again. */
+static void a_droppable_area_waits_for_memory(void **state)
+{
+	struct quire_signal sig = { 0 };
+
+	put_area(space.mm, BASE, 1, VM_RW | QUIRE_VM_DROPPABLE);
+	space.q->pages.fail.after = 1;
+	assert_int_equal(quire_fault(space.mm, BASE, QUIRE_ACCESS_WRITE, &sig), 0);
+	assert_int_equal(entry(space.mm, BASE), 0);
+	set(BASE, 1);
+	assert_int_equal(get(BASE), 1);
+	assert_true(quire_page_test(quire_pfn_to_page(space.q, frame(space.mm, BASE)), QUIRE_PG_LAZYFREE));
+}
 #endif
 
 /* ---- Several CPUs ------------------------------------------------------------------------ */
@@ -817,6 +846,17 @@ static void faults_against_mprotect_munmap_and_fork(void **state)
 	assert_false(machine_failed(space.m));
 }
 
+/* Makes it likely that somebody meets what has been changed and not flushed yet. */
+static void slow_flush(void *ctx, const struct quire_tlb_flush *flush)
+{
+	(void)ctx;
+	(void)flush;
+	for (unsigned i = 0; i < 40; i++)
+		quire_port_relax(space.q);
+}
+
+static const struct machine_hooks slow_hooks = { .flush = slow_flush };
+
 /*
  * One writer counts a word up; readers on other CPUs look at it twice each time, and it never goes back. Copies are
  * broken under them all the while. This is what fails if the new page can be written before the old entry is
@@ -846,6 +886,7 @@ static void count_cpu(struct machine *m, unsigned cpu, void *arg)
 		last = now;
 		if (cpu == 1)
 			store_word(m, BASE, now + 1);
+		sched_yield(); /* a CPU that never pauses keeps the flush of another from its TLB for long */
 	}
 	machine_switch(m, NULL);
 }
@@ -854,11 +895,56 @@ static void no_reader_sees_the_old_page_after_the_new(void **state)
 {
 	struct churn churn = { .mm = space.mm };
 
+	machine_set_hooks(space.m, &slow_hooks, NULL);
 	put_area(space.mm, BASE, 1, VM_RW);
 	machine_switch(space.m, NULL);
 	machine_run_cpus(space.m, CPUS, count_cpu, &churn);
 	run_in(space.mm);
 	assert_false(machine_failed(space.m));
+}
+
+/*
+ * Between fork's write-protecting and its flush some CPUs can still write to a page through old entries. Who
+ * breaks the copy in that time must not copy what is still being written to: no store is lost.
+ */
+#define COUNTS 4000u
+
+static void increment_cpu(struct machine *m, unsigned cpu, void *arg)
+{
+	struct churn *churn = arg;
+	struct quire_mm *child;
+
+	machine_switch(m, &churn->mm->pt);
+	while (cpu == 0 && quire_load_acquire(&churn->stop) < CPUS - 1) {
+		if (quire_fork(churn->mm, &child))
+			machine_report(m, "no memory", QUIRE_WHERE, 0);
+		else
+			quire_mmput(child);
+	}
+	for (unsigned n = 0; cpu != 0 && n < COUNTS; n++) {
+		uint64_t addr = BASE + n % 4 * PAGE + cpu * 8;
+
+		store_word(m, addr, load_word(m, addr) + 1);
+	}
+	if (cpu != 0)
+		(void)quire_fetch_add(&churn->stop, 1u);
+	machine_switch(m, NULL);
+}
+
+static void no_store_is_lost_to_a_fork(void **state)
+{
+	struct churn churn = { .mm = space.mm };
+
+	machine_set_hooks(space.m, &slow_hooks, NULL);
+	put_area(space.mm, BASE, 300, VM_RW);
+	assert_int_equal(quire_populate(space.mm, BASE, BASE + 300 * PAGE, false), 0);
+	machine_switch(space.m, NULL);
+	machine_run_cpus(space.m, CPUS, increment_cpu, &churn);
+	run_in(space.mm);
+	for (unsigned cpu = 1; cpu < CPUS; cpu++) {
+		for (unsigned i = 0; i < 4; i++)
+			assert_int_equal(load_word(space.m, BASE + i * PAGE + cpu * 8), COUNTS / 4);
+	}
 }
 
 int main(void)
@@ -888,6 +974,7 @@ int main(void)
 		space_test(a_stack_keeps_its_guard_gap),
 		space_test(a_stack_grows_next_to_what_cannot_be_touched),
 		space_test(a_stack_stops_at_mmap_min_addr_and_other_limits),
+		space_test(a_stack_without_rights_grows_all_the_same),
 		space_test(force_reads_what_may_be_read),
 		space_test(force_writes_a_private_copy_of_what_is_read_only),
 		space_test(populating_writes_private_memory_and_reads_the_rest),
@@ -896,10 +983,12 @@ int main(void)
 		space_test(the_high_water_mark_is_what_rss_has_been),
 #if QUIRE_DEBUG
 		space_test(a_fault_without_memory_changes_nothing),
+		space_test(a_droppable_area_waits_for_memory),
 #endif
 		cpus_test(cpus_fault_on_the_same_pages),
 		cpus_test(cpus_copy_the_same_pages),
 		cpus_test(faults_against_mprotect_munmap_and_fork),
+		cpus_test(no_store_is_lost_to_a_fork),
 		cpus_test(no_reader_sees_the_old_page_after_the_new),
 	};
 

@@ -869,6 +869,66 @@ static void close_waits_for_faults(void **state)
 	assert_false(machine_failed(space.m));
 }
 
+/*
+ * One CPU stores until it gets a signal, one writes back all the time, one unmaps: what was stored last must
+ * reach the disk, also what went through an old entry while the unmapping had yet to flush.
+ */
+struct storer {
+	struct quire_mm *mm;
+	uint32_t stop, go;
+	uint64_t last;
+};
+
+static void slow_flush(void *ctx, const struct quire_tlb_flush *flush)
+{
+	(void)ctx;
+	(void)flush;
+	for (unsigned i = 0; i < 100; i++)
+		quire_port_relax(space.q);
+}
+
+static const struct machine_hooks slow_hooks = { .flush = slow_flush };
+
+static void store_cpu(struct machine *m, unsigned cpu, void *arg)
+{
+	struct storer *s = arg;
+
+	machine_switch(m, &s->mm->pt);
+	if (cpu == 0) {
+		while (quire_load_acquire(&s->go) < 3)
+			quire_port_relax(space.q);
+		(void)quire_munmap(s->mm, BASE, PAGE);
+		quire_store_release(&s->stop, 1u);
+	} else if (cpu == 1) {
+		for (uint64_t n = 1; !machine_store(m, BASE + 64, &n, 8, NULL); n++) {
+			s->last = n;
+			if (n < 4)
+				quire_store_release(&s->go, (uint32_t)n);
+		}
+	} else {
+		while (!quire_load_acquire(&s->stop))
+			(void)quire_object_sync(&disk->object, 0, UINT64_MAX);
+	}
+	machine_switch(m, NULL);
+}
+
+static void no_store_is_lost_between_unmapping_and_write_back(void **state)
+{
+	machine_set_hooks(space.m, &slow_hooks, NULL);
+	for (unsigned round = 0; round < 60; round++) {
+		struct storer s = { .mm = space.mm };
+		uint64_t on_disk;
+
+		put_file(space.mm, BASE, 1, VM_RW | VM_S, &disk->file, 0);
+		machine_switch(space.m, NULL);
+		machine_run_cpus(space.m, 3, store_cpu, &s);
+		run_in(space.mm);
+		assert_int_equal(quire_object_sync(&disk->object, 0, UINT64_MAX), 0);
+		memcpy(&on_disk, disk->bytes + 64, 8);
+		assert_int_equal(on_disk, s.last);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -903,6 +963,7 @@ int main(void)
 		file_test(a_file_fault_without_memory_changes_nothing),
 #endif
 		cpus_test(faults_against_truncate_and_write_back),
+		cpus_test(no_store_is_lost_between_unmapping_and_write_back),
 		cpus_test(close_waits_for_faults),
 	};
 
