@@ -4,6 +4,7 @@
  * space; how fast is for bench/.
  */
 #include <stdarg.h>
+#include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
