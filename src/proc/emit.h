@@ -30,8 +30,9 @@ struct area_view {
 };
 
 /*
- * The first area that ends above addr. False: none. Keeps a reference on its file until
- * quire_area_view_put(); takes a grace period for a moment, so not to be called within one.
+ * The first area that ends above addr, or as much of it as lies there. False: none. Keeps a reference
+ * on its file until quire_area_view_put(); takes a grace period for a moment, so not to be called
+ * within one.
  */
 bool quire_area_view_get(struct area_view *view, struct quire_mm *mm, quire_uaddr_t addr);
 void quire_area_view_put(struct area_view *view);

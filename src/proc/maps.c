@@ -2,7 +2,8 @@
 /*
  * /proc/PID/maps, and how proc walks a space: area by area, each looked up anew, so that no grace
  * period and no lock is held while the host's sink takes the text. An area that goes meanwhile was
- * either shown or not; addresses only ever ascend.
+ * either shown or not. Addresses only ever ascend: of an area that has come to reach below what was
+ * shown already, only the rest is.
  *
  * Layout: proc_pid_maps(5).
  */
@@ -60,6 +61,10 @@ bool quire_area_view_get(struct area_view *view, struct quire_mm *mm, quire_uadd
 			.private_data = vma->private_data,
 			.id = vma->id,
 		};
+		if (vma->start < addr) {
+			view->vma.start = addr;
+			view->vma.pgoff = quire_linear_page_index(vma, addr);
+		}
 		/* The area keeps its file for as long as a reader may see it. */
 		if (view->vma.file)
 			quire_file_get(view->vma.file);
