@@ -49,6 +49,14 @@ struct quire_tally {
 };
 
 #define QUIRE_PLAN_INLINE 8
+#define QUIRE_PLAN_PARTS 2
+
+/* A stretch of the hull that one splice replaces. */
+struct quire_plan_part {
+	quire_uaddr_t start, end;
+	size_t first, nr; /* of plan->array, what comes there */
+	struct quire_splice splice;
+};
 
 struct quire_plan {
 	/* input */
@@ -61,14 +69,14 @@ struct quire_plan {
 	quire_uaddr_t start, end;  /* hull of everything in it; empty: end == 0 */
 	bool sparse;               /* visible areas may lie inside the hull that are not in it */
 	bool has_ops;              /* some area in it has operations: finish() may have calls to make */
-	bool is_reserved;
 	bool out_of_memory;        /* an allocation failed: the picture is not whole */
 	bool would_cut_start, would_cut_end; /* unmap()'s own: see quire_plan_leave_cuts() */
 	struct quire_tally gone;   /* what unmap() took out; commit() applies it */
 	/* reserved */
-	struct quire_splice splice;
-	struct quire_vma **array; /* the new areas, for the splice; small plans use inline_array */
+	struct quire_vma **array; /* what comes, by address; small plans use inline_array */
 	size_t nr_array;
+	uint32_t nr_parts;        /* of them, reserved */
+	struct quire_plan_part part[QUIRE_PLAN_PARTS];
 	struct quire_vma *inline_array[QUIRE_PLAN_INLINE];
 };
 

@@ -9,7 +9,7 @@
  *	old        A, C                                 taken: will go
  *	areas      |-a'-|         |-c'-|c''|            will come
  *	picture    |-a'-||-B-|    |-c'-|c''|--D--|      what the verb sees: areas, and what was not taken
- *	hull       [-----------------------]            what the splice replaces; B goes back in as it is
+ *	hull       [-----------------------]            what a splice replaces; B goes back in as it is
  */
 #include <mm/internal.h>
 #include <mm/plan.h>
@@ -29,7 +29,7 @@ void quire_plan_init(struct quire_plan *plan, struct quire_mm *mm)
 	plan->end = 0;
 	plan->sparse = false;
 	plan->has_ops = false;
-	plan->is_reserved = false;
+	plan->nr_parts = 0;
 	plan->out_of_memory = false;
 	plan->would_cut_start = false;
 	plan->would_cut_end = false;
@@ -263,6 +263,65 @@ void quire_plan_drop(struct quire_plan *plan, struct quire_vma *vma)
 
 /* ---- Reserved ---------------------------------------------------------------------------- */
 
+/*
+ * What a splice replaces holds nothing that is to stay. Where kept areas lie between the plan's, as between
+ * the two ends of a move, it takes several splices:
+ *
+ *	plan       |--a--|--b--|           |--c--|
+ *	kept                     |-K-| |-L-|
+ *	parts      [-----------]           [-----]
+ *
+ * If they lie between more than that, all is one splice, and what is kept goes back in as it is. Each area
+ * comes or goes in one step; that of several splices one is first is seen by nobody who may look, since
+ * what is moved may not be touched before the call returns.
+ */
+
+/* Does an area that is not the plan's lie between two that are? */
+static bool keeps_between(const struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)
+{
+	return quire_index_intersection(&plan->mm->index, start, end) != NULL;
+}
+
+static struct quire_vma *entry_or_null(const struct quire_list *head, struct quire_list *pos)
+{
+	return pos == head ? NULL : quire_list_entry(pos, struct quire_vma, plan_link);
+}
+
+/* Walks old and new areas together. False: more parts than there is room for. */
+static bool find_parts(struct quire_plan *plan)
+{
+	struct quire_list *o = plan->old.next, *n = plan->areas.next;
+	struct quire_plan_part *part = NULL;
+	size_t seen = 0;
+
+	for (;;) {
+		struct quire_vma *old = entry_or_null(&plan->old, o);
+		struct quire_vma *new = entry_or_null(&plan->areas, n);
+		struct quire_vma *vma = !new || (old && old->start < new->start) ? old : new;
+
+		if (!vma)
+			return true;
+		if (!part || (vma->start > part->end && keeps_between(plan, part->end, vma->start))) {
+			if (plan->nr_parts == QUIRE_PLAN_PARTS)
+				return false;
+			part = &plan->part[plan->nr_parts++];
+			part->start = vma->start;
+			part->end = vma->end;
+			part->first = seen;
+			part->nr = 0;
+		}
+		if (vma->end > part->end)
+			part->end = vma->end;
+		if (vma == new) {
+			part->nr++;
+			seen++;
+			n = n->next;
+		} else {
+			o = o->next;
+		}
+	}
+}
+
 /* Visible areas in the hull that the plan left alone. */
 static size_t count_kept(struct quire_plan *plan)
 {
@@ -276,7 +335,17 @@ static size_t count_kept(struct quire_plan *plan)
 	return kept;
 }
 
-/* What is to stand in the hull, in order: copies, and what is kept. */
+/* The hull is one part. */
+static void make_one_part(struct quire_plan *plan, size_t kept)
+{
+	plan->nr_parts = 1;
+	plan->part[0].start = plan->start;
+	plan->part[0].end = plan->end;
+	plan->part[0].first = 0;
+	plan->part[0].nr = plan->nr_areas + kept;
+}
+
+/* What is to stand in the parts, in order: copies, and what is kept. */
 static void fill_array(struct quire_plan *plan, size_t kept)
 {
 	struct quire_index_walk walk;
@@ -308,28 +377,52 @@ static void fill_array(struct quire_plan *plan, size_t kept)
 	quire_assert(plan->mm->q, n == plan->nr_array);
 }
 
-int quire_plan_reserve(struct quire_plan *plan)
+static int reserve_splices(struct quire_plan *plan)
 {
 	struct quire_mm *mm = plan->mm;
-	size_t kept = plan->sparse ? count_kept(plan) : 0;
-	int err;
+	struct quire_plan_part *part = &plan->part[0];
+	uint32_t nr_parts = plan->nr_parts;
+	int err = 0;
+
+	if (nr_parts == 1) {
+		err = quire_splice_reserve(mm->q, &mm->index, &part->splice, part->start, part->end, part->nr);
+		plan->nr_parts = !err;
+		return err;
+	}
+	for (plan->nr_parts = 0; plan->nr_parts < nr_parts; plan->nr_parts++, part++) {
+		err = quire_splice_reserve_apart(mm->q, &mm->index, &part->splice, part->start, part->end,
+						 part->nr, plan->nr_array - part->nr);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+int quire_plan_reserve(struct quire_plan *plan)
+{
+	size_t kept = 0;
 
 	if (!plan->end)
 		return 0;
+	if (!plan->sparse) {
+		make_one_part(plan, 0);
+	} else if (!find_parts(plan)) {
+		kept = count_kept(plan);
+		make_one_part(plan, kept);
+	}
 	plan->nr_array = plan->nr_areas + kept;
 	if (plan->nr_array > QUIRE_PLAN_INLINE) {
 		struct quire_vma **array =
-			quire_kmalloc(mm->q, plan->nr_array * sizeof(*array), QUIRE_GFP_KERNEL);
+			quire_kmalloc(plan->mm->q, plan->nr_array * sizeof(*array), QUIRE_GFP_KERNEL);
 
-		if (!array)
+		if (!array) {
+			plan->nr_parts = 0;
 			return -QUIRE_ENOMEM;
+		}
 		plan->array = array;
 	}
 	fill_array(plan, kept);
-	err = quire_splice_reserve(mm->q, &mm->index, &plan->splice, plan->start, plan->end,
-				   plan->nr_array);
-	plan->is_reserved = !err;
-	return err;
+	return reserve_splices(plan);
 }
 
 /* ---- Made true --------------------------------------------------------------------------- */
@@ -351,7 +444,11 @@ void quire_plan_commit(struct quire_plan *plan)
 		if (vma->state != QUIRE_VMA_BUSY)
 			quire_store(&vma->state, QUIRE_VMA_ALIVE);
 	}
-	quire_splice_commit(mm->q, &mm->index, &plan->splice, plan->array, plan->nr_array);
+	for (uint32_t i = 0; i < plan->nr_parts; i++) {
+		struct quire_plan_part *part = &plan->part[i];
+
+		quire_splice_commit(mm->q, &mm->index, &part->splice, plan->array + part->first, part->nr);
+	}
 	quire_list_for_each (pos, tmp, &plan->old)
 		quire_store_release(&quire_list_entry(pos, struct quire_vma, plan_link)->state,
 				    QUIRE_VMA_DEAD);
@@ -467,8 +564,8 @@ void quire_plan_cancel(struct quire_plan *plan)
 	struct quire_mm *mm = plan->mm;
 	struct quire_list *pos, *tmp;
 
-	if (plan->is_reserved)
-		quire_splice_cancel(mm->q, &mm->index, &plan->splice);
+	while (plan->nr_parts)
+		quire_splice_cancel(mm->q, &mm->index, &plan->part[--plan->nr_parts].splice);
 	free_copies(&plan->areas);
 	free_copies(&plan->dropped);
 	quire_list_for_each (pos, tmp, &plan->old) {
