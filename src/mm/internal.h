@@ -211,6 +211,8 @@ quire_ptebits_t quire_vma_ptebits(const struct quire_vma *vma);
 #define QUIRE_ZAP_KEEP_GUARDS 0x2u /* MADV_DONTNEED keeps guard entries */
 #define QUIRE_ZAP_KEEP_COWS 0x4u  /* file pages only, private copies stay (truncate without even_cows) */
 void quire_zap_range(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, uint32_t flags);
+/* Everything, with one flush unless memory is short. For a space whose last user has gone. */
+void quire_zap_space(struct quire_mm *mm);
 
 /* Change the rights of all entries of [start, end) to what vma (the new area) allows; rights are gone everywhere on return. (src/mm/zap.c) */
 void quire_protect_range(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end);

@@ -110,10 +110,7 @@ static void unmap_everything(struct quire_mm *mm)
 		quire_store_release(&vma->state, QUIRE_VMA_DEAD);
 		quire_list_add_tail(&gone, &vma->plan_link);
 	}
-	quire_list_for_each(pos, tmp, &gone) {
-		vma = quire_list_entry(pos, struct quire_vma, plan_link);
-		quire_zap_range(mm, vma, vma->start, vma->end, QUIRE_ZAP_TRIM);
-	}
+	quire_zap_space(mm);
 	quire_index_destroy(q, &mm->index);
 	quire_index_init(&mm->index, mm->layout.task_size);
 

@@ -2,12 +2,19 @@
 /*
  * Entries taken away and entries' rights changed, over a range of one area. Called by whoever has
  * marked the area dead, put a new one in its place, or means its pages only (madvise), and by objects through the reverse map
- * (truncate, write-back). Never allocates, never fails; may sleep (flushes).
+ * (truncate, write-back). Never fails, needs no memory (a space that goes makes do without); may sleep (flushes).
  */
 #include <mm/internal.h>
 
 #define NR_SUSPECTS 30
 #define STORED_TO (QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY)
+
+/* Pages that wait for one flush, when a whole space goes. */
+struct batch {
+	struct batch *next;
+	size_t nr;
+	struct quire_page *page[510];
+};
 
 struct zap {
 	/* input */
@@ -15,7 +22,10 @@ struct zap {
 	struct quire *q;
 	const struct quire_pgfmt *fmt;
 	uint32_t flags;
+	bool unused;                /* the whole space goes, nobody runs in it: one flush for all, if there is memory */
 	/* derived */
+	bool in_batches;            /* there was memory */
+	struct batch *batch;        /* the one that is being filled; full ones behind it */
 	int64_t gone[QUIRE_NR_RSS]; /* entries emptied, by kind */
 	uint32_t nr_suspects;
 	struct quire_page *suspects[NR_SUSPECTS]; /* with a reference: see suspect() */
@@ -54,6 +64,37 @@ static void clear_suspects(struct zap *z)
 	z->nr_suspects = 0;
 }
 
+/* page is put after the flush: that of the cursor's close, or an earlier one. */
+static void gather_page(struct zap *z, struct quire_page *page)
+{
+	if (z->in_batches && (!z->batch || z->batch->nr == QUIRE_ARRAY_SIZE(z->batch->page))) {
+		struct batch *fresh = quire_kmalloc(z->q, sizeof(*fresh), QUIRE_GFP_KERNEL | QUIRE_GFP_NOWARN);
+
+		z->in_batches = fresh != NULL;
+		if (fresh) {
+			fresh->next = z->batch;
+			fresh->nr = 0;
+			z->batch = fresh;
+		}
+	}
+	if (z->in_batches)
+		z->batch->page[z->batch->nr++] = page;
+	else
+		quire_cursor_put_page(&z->c, page);
+}
+
+static void put_batches(struct zap *z)
+{
+	struct batch *batch;
+
+	while ((batch = z->batch)) {
+		z->batch = batch->next;
+		for (size_t i = 0; i < batch->nr; i++)
+			(void)quire_page_put(z->q, batch->page[i]);
+		quire_kfree(z->q, batch);
+	}
+}
+
 static void zap_page(struct zap *z, quire_uaddr_t addr, quire_pte_t entry)
 {
 	struct quire_page *page = NULL;
@@ -72,14 +113,14 @@ static void zap_page(struct zap *z, quire_uaddr_t addr, quire_pte_t entry)
 	if (!is_anon) {
 		if (bits & QUIRE_PTE_DIRTY)
 			quire_page_mark_dirty(z->q, page);
-		if ((bits & STORED_TO) == STORED_TO && quire_page_test(page, QUIRE_PG_TRACKED))
+		if ((bits & STORED_TO) == STORED_TO && !z->unused && quire_page_test(page, QUIRE_PG_TRACKED))
 			suspect(z, page);
 		if ((bits & QUIRE_PTE_ACCESSED) && !quire_page_test(page, QUIRE_PG_REFERENCED))
 			quire_page_set(page, QUIRE_PG_REFERENCED);
 	}
 	z->gone[quire_page_rss(page)]++;
 	quire_page_unmapped(z->q, page);
-	quire_cursor_put_page(&z->c, page);
+	gather_page(z, page);
 }
 
 static void zap_entry(struct zap *z, quire_uaddr_t addr)
@@ -144,6 +185,9 @@ static void zap_init(struct zap *z, struct quire_mm *mm, uint32_t flags)
 	z->q = mm->q;
 	z->fmt = mm->pt.fmt;
 	z->flags = flags;
+	z->unused = false;
+	z->in_batches = false;
+	z->batch = NULL;
 	z->nr_suspects = 0;
 	for (unsigned k = 0; k < QUIRE_NR_RSS; k++)
 		z->gone[k] = 0;
@@ -157,6 +201,18 @@ void quire_zap_range(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t s
 	zap_init(&z, mm, flags);
 	order_after_death();
 	zap_range(&z, start, end);
+}
+
+void quire_zap_space(struct quire_mm *mm)
+{
+	struct zap z;
+
+	zap_init(&z, mm, QUIRE_ZAP_TRIM);
+	z.unused = true;
+	z.in_batches = true;
+	order_after_death();
+	zap_range(&z, 0, mm->pt.fmt->user_end);
+	put_batches(&z);
 }
 
 void quire_zap_object(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end, bool even_cows)
