@@ -26,10 +26,10 @@ void quire_vma_free_deferred(struct quire_vma *vma);
 bool quire_vma_freeze(struct quire_vma *vma);
 void quire_vma_thaw(struct quire_vma *vma);
 
-/* The owner, or NULL if there is none yet (frozen or not). */
+/* The owner, or NULL if there is none yet (frozen or not). If there is one, vma->chain is there too. */
 static inline struct quire_anon *quire_vma_owner(const struct quire_vma *vma)
 {
-	struct quire_anon *anon = quire_load(&vma->anon);
+	struct quire_anon *anon = quire_load_acquire(&vma->anon);
 
 	return anon == QUIRE_ANON_FROZEN ? NULL : anon;
 }
