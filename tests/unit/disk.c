@@ -29,13 +29,27 @@ static int disk_read(struct quire_object *object, struct quire_page *page)
 		d->in_read(d, page);
 	if (page->index == d->fail_read)
 		return -QUIRE_EIO;
+	quire_mutex_lock(object->q, &d->lock);
 	to = quire_page_kmap(object->q, page);
 	if (page->index < DISK_PAGES)
 		memcpy(to, d->bytes + page->index * PAGE, PAGE);
 	else
 		memset(to, 0, PAGE);
 	quire_page_kunmap(object->q, to);
+	quire_mutex_unlock(object->q, &d->lock);
 	return 0;
+}
+
+/* A store through an entry that is being unmapped may come at this moment (the page gets its mark again after it). */
+static void copy_from_page(unsigned char *to, const void *page)
+{
+	const uint64_t *from = page;
+
+	for (size_t i = 0; i < PAGE / 8; i++) {
+		uint64_t word = quire_load(&from[i]);
+
+		memcpy(to + i * 8, &word, 8);
+	}
 }
 
 static int disk_write(struct quire_object *object, struct quire_page *page)
@@ -54,9 +68,11 @@ static int disk_write(struct quire_object *object, struct quire_page *page)
 		return -QUIRE_EIO;
 	if (page->index >= DISK_PAGES)
 		return -QUIRE_ENOSPC;
+	quire_mutex_lock(object->q, &d->lock);
 	from = quire_page_kmap(object->q, page);
-	memcpy(d->bytes + page->index * PAGE, from, PAGE);
+	copy_from_page(d->bytes + page->index * PAGE, from);
 	quire_page_kunmap(object->q, from);
+	quire_mutex_unlock(object->q, &d->lock);
 	return 0;
 }
 
@@ -77,7 +93,9 @@ static int disk_hole(struct quire_object *object, uint64_t start, uint64_t end)
 	d->holes++;
 	d->hole_start = start;
 	d->hole_end = end;
+	quire_mutex_lock(object->q, &d->lock);
 	memset(d->bytes + start, 0, end - start);
+	quire_mutex_unlock(object->q, &d->lock);
 	return 0;
 }
 

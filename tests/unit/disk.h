@@ -13,6 +13,7 @@
 struct disk {
 	struct quire_object object;
 	struct quire_file file; /* holds a reference on the object; readable and writable */
+	struct quire_mutex lock;   /* bytes, against calls for other pages at the same time */
 	unsigned char *bytes;	/* DISK_PAGES pages; what lies behind them reads as zeroes */
 	uint32_t reads, writes, mkwrites, holes, releases; /* calls; atomic */
 	uint64_t fail_read, fail_write, fail_mkwrite;	   /* page for which it fails with EIO;

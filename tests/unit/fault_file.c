@@ -737,7 +737,10 @@ static void use_file(struct machine *m, unsigned cpu, struct churn *churn)
 	uint64_t n = 0;
 
 	while (!quire_load_acquire(&churn->stop)) {
-		uint64_t addr = BASE + n % 64 * PAGE + cpu * 8, value = 0x100 + cpu;
+		/* Odd pages private, even ones shared: no copy is made of what somebody stores to, which would be
+		 * the program's own race. */
+		uint64_t page = n % 64 < 32 ? n % 32 | 1 : 32 + (n % 32 & ~1ull);
+		uint64_t addr = BASE + page * PAGE + cpu * 8, value = 0x100 + cpu;
 		int err = n % 3 ? machine_load(m, addr, &value, 8, &sig) : machine_store(m, addr, &value, 8, &sig);
 
 		n++;
