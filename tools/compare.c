@@ -267,6 +267,11 @@ bool compare_maps(struct shadow *s, struct space *space, const char *when)
 	if (space->lost)
 		return false;
 	import_stack_growth(s, space);
+	if (sh->unsure) {
+		sh->unsure = false;
+		note(s, "calls cut short by death: areas taken over");
+		compare_resync(s, space);
+	}
 	if (!view_maps(&sh->view, &theirs)) {
 		text_free(&theirs);
 		note(s, "maps that could not be read any more");

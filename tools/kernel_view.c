@@ -525,7 +525,8 @@ static bool limits_from_text(pid_t tid, struct quire_limits *limits)
 
 		if (!p)
 			continue;
-		p += 25; /* the column of soft limits */
+		p += strlen(rows[i].name);
+		p += strspn(p, " ");
 		*value = strncmp(p, "unlimited", 9) == 0 ? QUIRE_RLIM_INFINITY : strtoull(p, NULL, 10);
 	}
 	text_free(&t);
@@ -568,6 +569,32 @@ unsigned long view_personality(pid_t tid)
 		v = strtoul(t.p, NULL, 16);
 	text_free(&t);
 	return v;
+}
+
+#define PF_SIGNALED 0x400u
+
+bool view_was_killed(pid_t tid)
+{
+	struct text t = { 0 };
+	unsigned flags = 0;
+	char *p;
+
+	if (read_proc(tid, "stat", &t) && (p = strrchr(t.p, ')')))
+		sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
+	text_free(&t);
+	return flags & PF_SIGNALED;
+}
+
+bool view_is_zombie(pid_t tid)
+{
+	struct text t = { 0 };
+	bool zombie = false;
+	char *p;
+
+	if (read_proc(tid, "stat", &t) && (p = strrchr(t.p, ')')))
+		zombie = p[1] && (p[2] == 'Z' || p[2] == 'X');
+	text_free(&t);
+	return zombie;
 }
 
 void view_program(pid_t tid, char *buf, size_t size)

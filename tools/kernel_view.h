@@ -55,6 +55,9 @@ bool view_auxv(pid_t tid, struct quire_layout *layout);
 /* Limits, capabilities and READ_IMPLIES_EXEC of the caller of a call. */
 bool view_limits(pid_t tid, struct quire_limits *limits);
 unsigned long view_personality(pid_t tid);
+/* A thread that is exiting: did a signal to its whole process end it? */
+bool view_was_killed(pid_t tid);
+bool view_is_zombie(pid_t tid);
 /* The program's name as a person would call it: the last part of its path. */
 void view_program(pid_t tid, char *buf, size_t size);
 

@@ -59,8 +59,10 @@ struct shadow_space {
 	pid_t look;            /* a thread whose /proc shows this space: the one that stopped last */
 	struct task *inside;   /* the one thread that is in a call on this space, or NULL */
 	struct task *first_held, **last_held; /* threads stopped at the entry of a call until it is their turn */
+	struct task *kept;     /* a killed thread that waits in its exit stop for the others to go, or NULL */
 	double inside_since;
 	uint64_t since_compared; /* calls */
+	bool unsure;           /* a thread died in a call, and what became of the call was not seen */
 	bool grows_down;       /* mmap made an area that grows down, besides the stack */
 };
 
@@ -79,7 +81,9 @@ struct task {
 	unsigned long personality;
 	bool exiting;            /* its EVENT_EXIT was seen */
 	bool awaits_parent;      /* stopped for the first time before its parent's event came */
+	double born;             /* when that was, by tool_now() */
 	bool stopped_once;
+	struct space *kept_in;   /* it is that space's kept thread */
 	/* a call between entry and exit */
 	bool in_call;
 	bool held;

@@ -23,6 +23,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@
 
 #define HASH_SIZE 4096
 #define TICK_US 250000
+#define BIRTH_SECONDS 1.0
 #define TURN_SECONDS 2.0 /* a call that takes longer lets others pass: it may wait for one of them */
 
 struct tracer {
@@ -148,15 +150,24 @@ static void unhold(struct task *t)
 	t->held = false;
 }
 
+/* A thread that was killed while it was held has moved on by itself; to resume it would hide its end from us. */
+static bool has_news(const struct task *t)
+{
+	siginfo_t si = { 0 };
+
+	return waitid(P_PID, (id_t)t->tid, &si, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) || si.si_pid != 0;
+}
+
 static void next_turn(struct tracer *tr, struct space *space)
 {
 	struct shadow_space *sh = shadow_of(space);
-	struct task *t = sh->first_held;
+	struct task *t;
 
-	if (sh->inside || !t)
-		return;
-	unhold(t);
-	enter(tr, t);
+	while (!sh->inside && (t = sh->first_held)) {
+		unhold(t);
+		if (!has_news(t))
+			enter(tr, t);
+	}
 }
 
 /* t's call is over, whatever came of it. */
@@ -189,6 +200,24 @@ static void watch_turns(struct tracer *tr)
 
 /* ---- Calls ------------------------------------------------------------------------------- */
 
+#define CLONE_UNTRACED_FLAG 0x800000u
+
+/* A child that nobody traces would not be followed, and the filter would fail its calls: it is traced all the same. */
+static void stay_traced(struct task *t)
+{
+	uint64_t flags = t->clone_flags & ~(uint64_t)CLONE_UNTRACED_FLAG;
+	struct iovec local = { &flags, sizeof(flags) }, remote = { (void *)(uintptr_t)t->raw[0], sizeof(flags) };
+	size_t where = t->abi == ABI_64 ? offsetof(struct user_regs_struct, rdi) : offsetof(struct user_regs_struct, rbx);
+
+	if (flags == t->clone_flags)
+		return;
+	t->clone_flags = flags;
+	if (t->call.id == CALL_CLONE)
+		ptrace(PTRACE_POKEUSER, t->tid, (void *)where, (void *)(uintptr_t)flags);
+	else
+		process_vm_writev(t->tid, &local, 1, &remote, 1, 0);
+}
+
 static void on_entry(struct tracer *tr, struct task *t)
 {
 	struct __ptrace_syscall_info info;
@@ -204,6 +233,7 @@ static void on_entry(struct tracer *tr, struct task *t)
 		resume(t, PTRACE_CONT, 0);
 		return;
 	}
+	stay_traced(t);
 	if (!follow_needs_turn(t)) {
 		/* A thread's birth has its own event; nothing is to be seen at its exit. */
 		t->in_call = t->call.id == CALL_PERSONALITY;
@@ -220,11 +250,15 @@ static void on_answer(struct tracer *tr, struct task *t)
 {
 	struct __ptrace_syscall_info info;
 
-	if (t->space && t->in_call && ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info) > 0 &&
-	    info.op == PTRACE_SYSCALL_INFO_EXIT) {
-		shadow_of(t->space)->look = t->tid;
-		follow_exit(tr->s, t, info.exit.rval);
-		leave(tr, t);
+	if (t->space && t->in_call) {
+		/* Killed just now: its exit stop still knows the result. */
+		if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info) <= 0)
+			return;
+		if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
+			shadow_of(t->space)->look = t->tid;
+			follow_exit(tr->s, t, info.exit.rval);
+			leave(tr, t);
+		}
 	}
 	t->in_call = false;
 	resume(t, PTRACE_CONT, 0);
@@ -272,6 +306,23 @@ static void on_birth(struct tracer *tr, struct task *t)
 
 /* ---- exec -------------------------------------------------------------------------------- */
 
+/* The last thread of a space goes. visible: it can still be looked at; else perhaps one that was kept can. */
+static void end_space(struct tracer *tr, struct space *space, bool visible)
+{
+	struct shadow_space *sh = shadow_of(space);
+	struct task *kept = sh->kept;
+
+	if (kept && !visible) {
+		sh->look = kept->tid;
+		visible = true;
+	}
+	follow_end(tr->s, space, visible);
+	if (kept) {
+		kept->kept_in = NULL;
+		resume(kept, PTRACE_CONT, 0);
+	}
+}
+
 /* One thread fewer in a space; t can still be looked at. */
 static void depart(struct tracer *tr, struct task *t, bool visible)
 {
@@ -282,6 +333,9 @@ static void depart(struct tracer *tr, struct task *t, bool visible)
 	if (t->held)
 		unhold(t);
 	if (t->in_call) {
+		/* Whether the call was carried out, nobody can say now. */
+		if (t->call.id < CALL_NR_SERVED || t->call.id >= CALL_FIRST_TAKEN)
+			shadow_of(space)->unsure = true;
 		follow_abandon(tr->s, t);
 		leave(tr, t);
 	}
@@ -289,7 +343,7 @@ static void depart(struct tracer *tr, struct task *t, bool visible)
 	if (t->exiting)
 		return; /* was counted then */
 	if (--shadow_of(space)->live == 0)
-		follow_end(tr->s, space, visible);
+		end_space(tr, space, visible);
 }
 
 /* The thread that called execve has become its process's leader; the old leader and all the others are gone. */
@@ -329,7 +383,7 @@ static void on_exec(struct tracer *tr, struct task *t)
 		if (sh->inside == t)
 			sh->inside = NULL;
 		if (--sh->live == 0)
-			follow_end(tr->s, old, true); /* compared at execve's entry, if it could be */
+			end_space(tr, old, true); /* compared at execve's entry, if it could be */
 		else
 			next_turn(tr, old);
 	}
@@ -344,6 +398,22 @@ static void on_exec(struct tracer *tr, struct task *t)
 }
 
 /* ---- Death ------------------------------------------------------------------------------- */
+
+/*
+ * When a whole process is killed, the end of a thread that we are just resuming can pass us by, and if
+ * that was the last one, nobody is left to look at the space through. So the first thread that dies of
+ * the killing is kept in its exit stop until the others are gone. Not where other processes share the space, which
+ * would wait for this one, nor where an exec does the killing.
+ */
+static bool must_keep(struct tracer *tr, struct task *t)
+{
+	struct shadow_space *sh = shadow_of(t->space);
+
+	if (sh->kept || sh->live < 2 || (sh->inside && (sh->inside->call.id == CALL_EXECVE ||
+							   sh->inside->call.id == CALL_EXECVEAT)))
+		return false;
+	return is_alone(tr, t) && view_was_killed(t->tid);
+}
 
 /*
  * The thread is dying, its space still there. If it was inside a call, its result is in its register; the value
@@ -367,13 +437,59 @@ static void on_dying(struct tracer *tr, struct task *t)
 			leave(tr, t);
 		}
 		if (!t->exiting) {
+			bool keep = must_keep(tr, t);
+
 			t->exiting = true;
 			t->space = NULL;
-			if (--shadow_of(space)->live == 0)
-				follow_end(tr->s, space, true);
+			if (--shadow_of(space)->live == 0) {
+				end_space(tr, space, true);
+			} else if (keep) {
+				shadow_of(space)->kept = t;
+				t->kept_in = space;
+				return;
+			}
 		}
 	}
 	resume(t, PTRACE_CONT, 0);
+}
+
+/*
+ * A dead first thread is not reported before all threads of its process are gone, so if its exit stop
+ * passed us by, the kept one would wait for ever.
+ */
+static void watch_kept(struct tracer *tr)
+{
+	struct space *space;
+
+	for (space = tr->s->world->spaces; space; space = space->next) {
+		struct shadow_space *sh = space->host;
+		struct task *leader;
+
+		if (!sh || !sh->kept || sh->live != 1)
+			continue;
+		leader = find_task(tr, sh->kept->tgid);
+		if (leader && leader->space == space && view_is_zombie(leader->tid)) {
+			depart(tr, leader, false);
+			leader->exiting = true;
+		}
+	}
+}
+
+/* A parent that was killed in its fork can't tell us of its child any more. */
+static void watch_newborn(struct tracer *tr)
+{
+	struct task *t;
+	unsigned i;
+
+	for (i = 0; i < HASH_SIZE; i++) {
+		for (t = tr->hash[i]; t; t = t->hash_next) {
+			if (!t->awaits_parent || tool_now() - t->born < BIRTH_SECONDS)
+				continue;
+			t->awaits_parent = false;
+			note(tr->s, "children of a parent that was killed in its fork: not followed before their exec");
+			resume(t, PTRACE_CONT, 0);
+		}
+	}
 }
 
 static void on_gone(struct tracer *tr, pid_t tid, int status)
@@ -386,6 +502,8 @@ static void on_gone(struct tracer *tr, pid_t tid, int status)
 	}
 	if (!t)
 		return;
+	if (t->kept_in)
+		shadow_of(t->kept_in)->kept = NULL;
 	depart(tr, t, false);
 	remove_task(tr, t);
 }
@@ -401,6 +519,7 @@ static void on_stop(struct tracer *tr, pid_t tid, int status)
 		/* Seen before its parent's event. */
 		t = new_task(tr, tid);
 		t->awaits_parent = true;
+		t->born = tool_now();
 		t->stopped_once = true;
 		return;
 	}
@@ -474,6 +593,8 @@ static void housekeeping(struct tracer *tr)
 		pass_on = 0;
 	}
 	watch_turns(tr);
+	watch_kept(tr);
+	watch_newborn(tr);
 	if (progress_due(&s->progress))
 		progress_show(&s->progress, "%llu calls, %u processes and threads now, %llu differences",
 			      (unsigned long long)s->nr_calls, tr->nr_tasks, (unsigned long long)s->nr_differences);

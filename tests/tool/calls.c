@@ -138,7 +138,8 @@ static void heap(void)
 
 	for (i = 1; i < 6; i++)
 		syscall(SYS_brk, now + i * 3000);
-	now[1] = 1;
+	if ((char *)sbrk(0) > now)
+		now[1] = 1;
 	syscall(SYS_brk, now + 100 * PAGE);
 	syscall(SYS_brk, now + PAGE);
 	syscall(SYS_brk, NULL);
