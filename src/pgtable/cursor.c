@@ -36,7 +36,8 @@ static void flush_tlbs(struct quire_cursor *c)
 
 	quire_fence();
 	for (i = 0; i < QUIRE_ARRAY_SIZE(cpus); i++) {
-		cpus[i] = quire_load(&pt->cpus[i]);
+		/* What a CPU did before it unloaded the space is done. */
+		cpus[i] = quire_load_acquire(&pt->cpus[i]);
 		any |= cpus[i];
 	}
 	if (!any)
