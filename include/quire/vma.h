@@ -265,6 +265,10 @@ int quire_splice_reserve_apart(struct quire *q, struct quire_index *ix, struct q
 			       quire_uaddr_t start, quire_uaddr_t end, size_t nr_new, size_t nr_others);
 void quire_splice_commit(struct quire *q, struct quire_index *ix, struct quire_splice *s,
 			 struct quire_vma *const *areas, size_t nr_new);
+/* The same with the areas of a list, through plan_link, of which there are nr_new: so many that an array would
+ * be hard to have. */
+void quire_splice_commit_list(struct quire *q, struct quire_index *ix, struct quire_splice *s,
+			      const struct quire_list *areas, size_t nr_new);
 void quire_splice_cancel(struct quire *q, struct quire_index *ix, struct quire_splice *s);
 
 /* Free all nodes, not the areas; nobody may be reading. */

@@ -22,8 +22,8 @@ struct forking {
 	size_t nr_areas;
 	int64_t charged;         /* pages */
 	/* reserved */
+	bool is_reserved;
 	struct quire_splice splice;
-	struct quire_vma **array;
 };
 
 /* ---- Areas ------------------------------------------------------------------------------- */
@@ -91,22 +91,12 @@ static int add_areas(struct forking *f)
 static int reserve(struct forking *f)
 {
 	struct quire_mm *child = f->child;
-	struct quire_list *pos, *tmp;
-	size_t n = 0;
 	int err;
 
 	if (!f->nr_areas)
 		return 0;
-	f->array = quire_kmalloc(child->q, f->nr_areas * sizeof(*f->array), QUIRE_GFP_KERNEL);
-	if (!f->array)
-		return -QUIRE_ENOMEM;
-	quire_list_for_each(pos, tmp, &f->areas)
-		f->array[n++] = quire_list_entry(pos, struct quire_vma, plan_link);
-	err = quire_splice_reserve(child->q, &child->index, &f->splice, 0, child->index.end, n);
-	if (err) {
-		quire_kfree(child->q, f->array);
-		f->array = NULL;
-	}
+	err = quire_splice_reserve(child->q, &child->index, &f->splice, 0, child->index.end, f->nr_areas);
+	f->is_reserved = !err;
 	return err;
 }
 
@@ -125,9 +115,9 @@ static bool needs_entries(const struct quire_vma *copy)
 
 static int copy_pages(struct forking *f)
 {
+	struct quire_list *next = f->areas.next;
 	struct quire_index_walk walk;
 	struct quire_vma *vma;
-	size_t n = 0;
 	int err;
 
 	quire_index_walk_start(&walk, &f->parent->index, 0);
@@ -136,7 +126,8 @@ static int copy_pages(struct forking *f)
 
 		if (vma->flags & QUIRE_VM_DONTCOPY)
 			continue;
-		copy = f->array[n++];
+		copy = quire_list_entry(next, struct quire_vma, plan_link);
+		next = next->next;
 		if (copy->object)
 			quire_object_link(copy);
 		if (!needs_entries(copy))
@@ -153,11 +144,12 @@ static int copy_pages(struct forking *f)
 static void commit(struct forking *f)
 {
 	struct quire_mm *child = f->child;
+	struct quire_list *pos, *tmp;
 
-	if (f->nr_areas)
-		quire_splice_commit(child->q, &child->index, &f->splice, f->array, f->nr_areas);
-	for (size_t n = 0; n < f->nr_areas; n++) {
-		struct quire_vma *copy = f->array[n];
+	if (f->is_reserved)
+		quire_splice_commit_list(child->q, &child->index, &f->splice, &f->areas, f->nr_areas);
+	quire_list_for_each(pos, tmp, &f->areas) {
+		struct quire_vma *copy = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		quire_list_del(&copy->plan_link);
 		quire_account_vm(child, copy->flags, (int64_t)quire_vma_pages(copy));
@@ -169,7 +161,6 @@ static void commit(struct forking *f)
 	}
 	child->hiwater_vm = child->total_vm;
 	child->hiwater_rss = quire_mm_rss(child);
-	quire_kfree(child->q, f->array);
 }
 
 static void undo(struct forking *f)
@@ -186,10 +177,8 @@ static void undo(struct forking *f)
 		quire_zap_range(child, copy, copy->start, copy->end, QUIRE_ZAP_TRIM);
 		quire_vma_free_new(copy);
 	}
-	if (f->array) {
+	if (f->is_reserved)
 		quire_splice_cancel(child->q, &child->index, &f->splice);
-		quire_kfree(child->q, f->array);
-	}
 	quire_uncommit_pages(f->parent, f->charged);
 }
 

@@ -73,8 +73,8 @@ struct quire_plan {
 	bool would_cut_start, would_cut_end; /* unmap()'s own: see quire_plan_leave_cuts() */
 	struct quire_tally gone;   /* what unmap() took out; commit() applies it */
 	/* reserved */
-	struct quire_vma **array; /* what comes, by address; small plans use inline_array */
-	size_t nr_array;
+	struct quire_vma **array; /* what comes, by address; few: inline_array; many in one part: NULL, areas itself */
+	size_t nr_array;          /* what comes; what is kept in the hull included */
 	uint32_t nr_parts;        /* of them, reserved */
 	struct quire_plan_part part[QUIRE_PLAN_PARTS];
 	struct quire_vma *inline_array[QUIRE_PLAN_INLINE];

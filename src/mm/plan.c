@@ -301,7 +301,8 @@ static bool find_parts(struct quire_plan *plan)
 
 		if (!vma)
 			return true;
-		if (!part || (vma->start > part->end && keeps_between(plan, part->end, vma->start))) {
+		if (!part ||
+		    (vma->start > part->end && keeps_between(plan, part->end, vma->start))) {
 			if (plan->nr_parts == QUIRE_PLAN_PARTS)
 				return false;
 			part = &plan->part[plan->nr_parts++];
@@ -345,35 +346,43 @@ static void make_one_part(struct quire_plan *plan, size_t kept)
 	plan->part[0].nr = plan->nr_areas + kept;
 }
 
-/* What is to stand in the parts, in order: copies, and what is kept. */
-static void fill_array(struct quire_plan *plan, size_t kept)
+/* What is kept goes into the list, between the copies; until finish or cancel. */
+static void link_kept(struct quire_plan *plan)
 {
+	struct quire_list *pos = plan->areas.next;
 	struct quire_index_walk walk;
-	struct quire_vma *vma = NULL;
+	struct quire_vma *vma;
+
+	quire_index_walk_start(&walk, &plan->mm->index, plan->start);
+	while ((vma = quire_index_walk_next(&walk)) && vma->start < plan->end) {
+		if (is_taken(vma))
+			continue;
+		while (pos != &plan->areas &&
+		       quire_list_entry(pos, struct quire_vma, plan_link)->start < vma->start)
+			pos = pos->next;
+		vma->plan_marks = QUIRE_PLAN_KEPT;
+		quire_list_add_tail(pos, &vma->plan_link);
+	}
+}
+
+static bool is_kept(const struct quire_vma *vma)
+{
+	return (vma->plan_marks & QUIRE_PLAN_KEPT) != 0;
+}
+
+static void unlink_kept(struct quire_vma *vma)
+{
+	quire_list_del(&vma->plan_link);
+	vma->plan_marks = 0;
+}
+
+static void fill_array(struct quire_plan *plan)
+{
 	struct quire_list *pos, *tmp;
 	size_t n = 0;
 
-	if (kept) {
-		quire_index_walk_start(&walk, &plan->mm->index, plan->start);
-		vma = quire_index_walk_next(&walk);
-	}
-	quire_list_for_each (pos, tmp, &plan->areas) {
-		struct quire_vma *copy = quire_list_entry(pos, struct quire_vma, plan_link);
-
-		for (; kept && vma->start < copy->start; vma = quire_index_walk_next(&walk)) {
-			if (is_taken(vma))
-				continue;
-			plan->array[n++] = vma;
-			kept--;
-		}
-		plan->array[n++] = copy;
-	}
-	for (; kept; vma = quire_index_walk_next(&walk)) {
-		if (is_taken(vma))
-			continue;
-		plan->array[n++] = vma;
-		kept--;
-	}
+	quire_list_for_each(pos, tmp, &plan->areas)
+		plan->array[n++] = quire_list_entry(pos, struct quire_vma, plan_link);
 	quire_assert(plan->mm->q, n == plan->nr_array);
 }
 
@@ -385,17 +394,35 @@ static int reserve_splices(struct quire_plan *plan)
 	int err = 0;
 
 	if (nr_parts == 1) {
-		err = quire_splice_reserve(mm->q, &mm->index, &part->splice, part->start, part->end, part->nr);
+		err = quire_splice_reserve(mm->q, &mm->index, &part->splice, part->start, part->end,
+					   part->nr);
 		plan->nr_parts = !err;
 		return err;
 	}
 	for (plan->nr_parts = 0; plan->nr_parts < nr_parts; plan->nr_parts++, part++) {
-		err = quire_splice_reserve_apart(mm->q, &mm->index, &part->splice, part->start, part->end,
-						 part->nr, plan->nr_array - part->nr);
+		err = quire_splice_reserve_apart(mm->q, &mm->index, &part->splice, part->start,
+						 part->end, part->nr, plan->nr_array - part->nr);
 		if (err)
 			break;
 	}
 	return err;
+}
+
+/* Few areas stand in an array; many in one part are handed over as the list that they are. */
+static int make_array(struct quire_plan *plan)
+{
+	if (plan->nr_array > QUIRE_PLAN_INLINE) {
+		if (plan->nr_parts == 1) {
+			plan->array = NULL;
+			return 0;
+		}
+		plan->array = quire_kmalloc(plan->mm->q, plan->nr_array * sizeof(*plan->array),
+					    QUIRE_GFP_KERNEL);
+		if (!plan->array)
+			return -QUIRE_ENOMEM;
+	}
+	fill_array(plan);
+	return 0;
 }
 
 int quire_plan_reserve(struct quire_plan *plan)
@@ -409,23 +436,34 @@ int quire_plan_reserve(struct quire_plan *plan)
 	} else if (!find_parts(plan)) {
 		kept = count_kept(plan);
 		make_one_part(plan, kept);
+		link_kept(plan);
 	}
 	plan->nr_array = plan->nr_areas + kept;
-	if (plan->nr_array > QUIRE_PLAN_INLINE) {
-		struct quire_vma **array =
-			quire_kmalloc(plan->mm->q, plan->nr_array * sizeof(*array), QUIRE_GFP_KERNEL);
-
-		if (!array) {
-			plan->nr_parts = 0;
-			return -QUIRE_ENOMEM;
-		}
-		plan->array = array;
+	if (make_array(plan)) {
+		plan->nr_parts = 0;
+		return -QUIRE_ENOMEM;
 	}
-	fill_array(plan, kept);
 	return reserve_splices(plan);
 }
 
 /* ---- Made true --------------------------------------------------------------------------- */
+
+static void commit_splices(struct quire_plan *plan)
+{
+	struct quire_mm *mm = plan->mm;
+
+	if (!plan->array) {
+		quire_splice_commit_list(mm->q, &mm->index, &plan->part[0].splice, &plan->areas,
+					 plan->nr_array);
+		return;
+	}
+	for (uint32_t i = 0; i < plan->nr_parts; i++) {
+		struct quire_plan_part *part = &plan->part[i];
+
+		quire_splice_commit(mm->q, &mm->index, &part->splice, plan->array + part->first,
+				    part->nr);
+	}
+}
 
 void quire_plan_commit(struct quire_plan *plan)
 {
@@ -434,9 +472,11 @@ void quire_plan_commit(struct quire_plan *plan)
 
 	if (!plan->end)
 		return;
-	quire_list_for_each (pos, tmp, &plan->areas) {
+	quire_list_for_each(pos, tmp, &plan->areas) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
+		if (is_kept(vma))
+			continue;
 		if (vma->object)
 			quire_object_link(vma);
 		if (vma->anon)
@@ -444,12 +484,16 @@ void quire_plan_commit(struct quire_plan *plan)
 		if (vma->state != QUIRE_VMA_BUSY)
 			quire_store(&vma->state, QUIRE_VMA_ALIVE);
 	}
-	for (uint32_t i = 0; i < plan->nr_parts; i++) {
-		struct quire_plan_part *part = &plan->part[i];
+	commit_splices(plan);
+	if (plan->nr_array != plan->nr_areas) {
+		quire_list_for_each(pos, tmp, &plan->areas) {
+			struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
-		quire_splice_commit(mm->q, &mm->index, &part->splice, plan->array + part->first, part->nr);
+			if (is_kept(vma))
+				unlink_kept(vma);
+		}
 	}
-	quire_list_for_each (pos, tmp, &plan->old)
+	quire_list_for_each(pos, tmp, &plan->old)
 		quire_store_release(&quire_list_entry(pos, struct quire_vma, plan_link)->state,
 				    QUIRE_VMA_DEAD);
 	quire_account_gone(mm, &plan->gone);
@@ -459,7 +503,7 @@ void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t 
 {
 	struct quire_list *pos, *tmp;
 
-	quire_list_for_each (pos, tmp, &plan->old) {
+	quire_list_for_each(pos, tmp, &plan->old) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 		quire_uaddr_t from = vma->start > start ? vma->start : start;
 		quire_uaddr_t to = vma->end < end ? vma->end : end;
@@ -471,7 +515,7 @@ void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t 
 
 static void free_array(struct quire_plan *plan)
 {
-	if (plan->array != plan->inline_array)
+	if (plan->array && plan->array != plan->inline_array)
 		quire_kfree(plan->mm->q, plan->array);
 	plan->array = plan->inline_array;
 }
@@ -482,19 +526,19 @@ static void tell_drivers(struct quire_plan *plan)
 {
 	struct quire_list *pos, *tmp;
 
-	quire_list_for_each (pos, tmp, &plan->areas) {
+	quire_list_for_each(pos, tmp, &plan->areas) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		if ((vma->plan_marks & QUIRE_PLAN_OPEN) && vma->ops && vma->ops->open)
 			vma->ops->open(vma);
 	}
-	quire_list_for_each (pos, tmp, &plan->dropped) {
+	quire_list_for_each(pos, tmp, &plan->dropped) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		if ((vma->plan_marks & QUIRE_PLAN_OPEN) && vma->ops->open)
 			vma->ops->open(vma);
 	}
-	quire_list_for_each (pos, tmp, &plan->dropped) {
+	quire_list_for_each(pos, tmp, &plan->dropped) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		quire_list_del(&vma->plan_link);
@@ -502,7 +546,7 @@ static void tell_drivers(struct quire_plan *plan)
 		vma->state = QUIRE_VMA_NEW;
 		quire_vma_free_new(vma);
 	}
-	quire_list_for_each (pos, tmp, &plan->old) {
+	quire_list_for_each(pos, tmp, &plan->old) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		if ((vma->plan_marks & QUIRE_PLAN_CLOSE) && vma->ops && vma->ops->close)
@@ -516,12 +560,12 @@ void quire_plan_finish(struct quire_plan *plan)
 	struct quire_list *pos, *tmp;
 
 	if (plan->has_ops) {
-		quire_list_for_each (pos, tmp, &plan->old)
+		quire_list_for_each(pos, tmp, &plan->old)
 			quire_vma_wait_pins(quire_list_entry(pos, struct quire_vma, plan_link));
 		tell_drivers(plan);
 	}
 	/* Out of the reverse maps before a fault can put anything of a new area's at its addresses: truncate would take it. */
-	quire_list_for_each (pos, tmp, &plan->old) {
+	quire_list_for_each(pos, tmp, &plan->old) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		quire_list_del(&vma->plan_link);
@@ -533,7 +577,7 @@ void quire_plan_finish(struct quire_plan *plan)
 			quire_anon_unlink(q, vma);
 		quire_vma_free_deferred(vma);
 	}
-	quire_list_for_each (pos, tmp, &plan->areas) {
+	quire_list_for_each(pos, tmp, &plan->areas) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		quire_list_del(&vma->plan_link);
@@ -550,9 +594,13 @@ static void free_copies(struct quire_list *head)
 {
 	struct quire_list *pos, *tmp;
 
-	quire_list_for_each (pos, tmp, head) {
+	quire_list_for_each(pos, tmp, head) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
+		if (is_kept(vma)) {
+			unlink_kept(vma);
+			continue;
+		}
 		quire_list_del(&vma->plan_link);
 		vma->state = QUIRE_VMA_NEW;
 		quire_vma_free_new(vma);
@@ -568,7 +616,7 @@ void quire_plan_cancel(struct quire_plan *plan)
 		quire_splice_cancel(mm->q, &mm->index, &plan->part[--plan->nr_parts].splice);
 	free_copies(&plan->areas);
 	free_copies(&plan->dropped);
-	quire_list_for_each (pos, tmp, &plan->old) {
+	quire_list_for_each(pos, tmp, &plan->old) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		quire_list_del(&vma->plan_link);

@@ -8,6 +8,7 @@
 /* quire_vma.plan_marks. Of a visible area: */
 #define QUIRE_PLAN_TAKEN 0x01u /* in plan->old: the picture no longer shows it */
 #define QUIRE_PLAN_FROZE 0x02u /* this plan froze its owner: thawed when the plan is cancelled */
+#define QUIRE_PLAN_KEPT 0x20u  /* in plan->areas from reserve to commit: stays where it is */
 /* Of a copy: */
 #define QUIRE_PLAN_COPY 0x04u /* it is one, in plan->areas or plan->dropped */
 #define QUIRE_PLAN_OPEN 0x08u /* made by a cut: its driver has not heard of it */

@@ -366,9 +366,15 @@ void quire_index_set_pivot(const struct quire_index *ix, const struct quire_inde
 /* How many nodes quire_index_rebuild() takes for n new areas. -ENOMEM: the tree would be too high. */
 int quire_index_estimate(const struct quire_index *ix, const struct quire_splice *s, size_t n, size_t *leaves,
 			 size_t *inners);
+/* New areas in order: those of a list, through plan_link, or, if that is NULL, n of an array. */
+struct area_run {
+	struct quire_vma *const *array;
+	const struct quire_list *list;
+	size_t n;
+};
 /* The whole commit, out of the nodes that s has. */
 void quire_index_rebuild(struct quire *q, struct quire_index *ix, struct quire_splice *s,
-			 struct quire_vma *const *areas, size_t n);
+			 const struct area_run *run);
 /* Give all nodes back at once; nobody is reading. */
 void quire_index_free_tree(struct quire *q, struct quire_index *ix);
 

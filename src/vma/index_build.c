@@ -697,11 +697,40 @@ static void put_right(struct quire *q, struct build *b, unsigned level)
 		put_children(q, b, level, extra, 0, as_inner(extra)->n, last_below(extra));
 }
 
-static void build(struct quire *q, struct build *b, struct quire_vma *const *areas, size_t n)
+static const struct quire_vma *first_of(const struct area_run *run)
+{
+	return run->list ? quire_list_entry(run->list->next, struct quire_vma, plan_link) : run->array[0];
+}
+
+static const struct quire_vma *last_of(const struct area_run *run)
+{
+	return run->list ? quire_list_entry(run->list->prev, struct quire_vma, plan_link) :
+			   run->array[run->n - 1];
+}
+
+static void put_new(struct quire *q, struct build *b, struct quire_vma *area)
+{
+	put_area(q, b, area, area->start >> QUIRE_PAGE_SHIFT, area->end >> QUIRE_PAGE_SHIFT);
+}
+
+static void put_run(struct quire *q, struct build *b, const struct area_run *run)
+{
+	const struct quire_list *pos;
+	size_t i;
+
+	if (run->list) {
+		for (pos = run->list->next; pos != run->list; pos = pos->next)
+			put_new(q, b, quire_list_entry(pos, struct quire_vma, plan_link));
+		return;
+	}
+	for (i = 0; i < run->n; i++)
+		put_new(q, b, run->array[i]);
+}
+
+static void build(struct quire *q, struct build *b, const struct area_run *run)
 {
 	unsigned level, old = b->top < b->ix->height ? b->top : b->ix->height;
 	const struct level *leaves = &b->level[0];
-	size_t i;
 
 	for (level = 0; level < b->top; level++) {
 		b->level[level].done = 0;
@@ -727,8 +756,7 @@ static void build(struct quire *q, struct build *b, struct quire_vma *const *are
 		put_areas(q, b, leaves->extra_left, 0, order_count(leaf_order(leaves->extra_left)));
 	if (b->from && !b->keeps_left)
 		put_areas(q, b, b->left_leaf, 0, b->from);
-	for (i = 0; i < n; i++)
-		put_area(q, b, areas[i], areas[i]->start >> QUIRE_PAGE_SHIFT, areas[i]->end >> QUIRE_PAGE_SHIFT);
+	put_run(q, b, run);
 	if (b->to < b->right_live)
 		put_areas(q, b, b->right_leaf, b->to, b->right_live);
 	if (leaves->extra_right)
@@ -851,14 +879,14 @@ void quire_index_free_tree(struct quire *q, struct quire_index *ix)
  * The stretch before the first area behind all this changes if what is last here changes. Before
  * plan(), which moves the ways apart.
  */
-static void tell_behind(const struct build *b, struct quire_vma *const *areas, size_t n)
+static void tell_behind(const struct build *b, const struct area_run *run)
 {
 	quire_uaddr_t end;
 
 	if (b->to < b->right_live)
 		return;
-	if (n)
-		end = areas[n - 1]->end;
+	if (run->n)
+		end = last_of(run)->end;
 	else if (b->from)
 		end = last_end(b->left_leaf, b->from) << QUIRE_PAGE_SHIFT;
 	else
@@ -887,7 +915,7 @@ static struct quire_index_node *store_child(struct build *b)
 }
 
 void quire_index_rebuild(struct quire *q, struct quire_index *ix, struct quire_splice *s,
-			 struct quire_vma *const *areas, size_t n)
+			 const struct area_run *run)
 {
 	struct graveyard g = { .head = NULL, .areas = 0 };
 	struct quire_index_node *old, *root;
@@ -898,11 +926,12 @@ void quire_index_rebuild(struct quire *q, struct quire_index *ix, struct quire_s
 	begin(&b, ix, s);
 	b.reserve = s;
 	if (ix->height)
-		tell_behind(&b, areas, n);
-	err = plan(&b, n, n ? areas[0]->end >> QUIRE_PAGE_SHIFT : 0, n ? areas[n - 1]->end >> QUIRE_PAGE_SHIFT : 0);
+		tell_behind(&b, run);
+	err = plan(&b, run->n, run->n ? first_of(run)->end >> QUIRE_PAGE_SHIFT : 0,
+		   run->n ? last_of(run)->end >> QUIRE_PAGE_SHIFT : 0);
 	quire_assert(q, !err);
 	(void)err;
-	build(q, &b, areas, n);
+	build(q, &b, run);
 
 	if (!b.is_root) {
 		old = store_child(&b);

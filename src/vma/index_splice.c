@@ -388,29 +388,54 @@ static void assert_areas(struct quire *q, const struct quire_splice *s, struct q
 }
 #endif
 
-void quire_splice_commit(struct quire *q, struct quire_index *ix, struct quire_splice *s,
-			 struct quire_vma *const *areas, size_t nr_new)
+static inline __attribute__((always_inline)) void commit(struct quire *q, struct quire_index *ix,
+							 struct quire_splice *s, const struct area_run *run)
 {
-#if QUIRE_DEBUG
-	assert_areas(q, s, areas, nr_new);
-#endif
 	if (quire_unlikely(s->apart))
 		look(ix, s);
 	/* Nothing goes and nothing comes. */
-	if (quire_unlikely(nr_new == 0 && s->single && s->from == s->to)) {
+	if (quire_unlikely(run->n == 0 && s->single && s->from == s->to)) {
 		quire_splice_cancel(q, ix, s);
 		return;
 	}
-	if (quire_unlikely(nr_new != s->nr_new))
-		s->in_leaf = ix->height && fits_in_leaf(s, nr_new);
+	if (quire_unlikely(run->n != s->nr_new))
+		s->in_leaf = ix->height && fits_in_leaf(s, run->n);
 	if (quire_unlikely(!s->in_leaf))
-		quire_index_rebuild(q, ix, s, areas, nr_new);
+		quire_index_rebuild(q, ix, s, run);
 	else if (quire_unlikely(node_is_wide(s->path.leaf)))
-		commit_in_wide(ix, s, areas, (unsigned)nr_new);
+		commit_in_wide(ix, s, run->array, (unsigned)run->n);
 	else
-		commit_in(ix, s, areas, (unsigned)nr_new, false);
+		commit_in(ix, s, run->array, (unsigned)run->n, false);
 	if (quire_unlikely(s->leaves || s->inners))
 		quire_splice_cancel(q, ix, s);
+}
+
+void quire_splice_commit(struct quire *q, struct quire_index *ix, struct quire_splice *s,
+			 struct quire_vma *const *areas, size_t nr_new)
+{
+	const struct area_run run = { .array = areas, .list = NULL, .n = nr_new };
+
+#if QUIRE_DEBUG
+	assert_areas(q, s, areas, nr_new);
+#endif
+	commit(q, ix, s, &run);
+}
+
+void quire_splice_commit_list(struct quire *q, struct quire_index *ix, struct quire_splice *s,
+			      const struct quire_list *areas, size_t nr_new)
+{
+	const struct area_run run = { .array = NULL, .list = areas, .n = nr_new };
+	struct quire_vma *few[LEAF_SLOTS];
+	const struct quire_list *pos;
+	size_t n = 0;
+
+	if (nr_new > LEAF_SLOTS) {
+		commit(q, ix, s, &run);
+		return;
+	}
+	for (pos = areas->next; pos != areas; pos = pos->next)
+		few[n++] = quire_list_entry(pos, struct quire_vma, plan_link);
+	quire_splice_commit(q, ix, s, few, nr_new);
 }
 
 void quire_index_destroy(struct quire *q, struct quire_index *ix)

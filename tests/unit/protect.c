@@ -197,6 +197,62 @@ static void max_map_count_stops_cuts(void **state)
 	assert_picture("0-3 rw-p, 3-6 r--p");
 }
 
+/* ---- Many areas -------------------------------------------------------------------------- */
+
+#define MANY 3000u
+
+/* MANY areas of a page, of three kinds of rights in turn, far from the window of the pictures. */
+static void map_many(uint64_t at)
+{
+	static const uint32_t prots[] = { R, R | W, X };
+
+	for (uint64_t i = 0; i < MANY; i++)
+		assert_int_equal(quire_mmap(space.mm, at + i * PAGE, PAGE, prots[i % 3], ANON | QUIRE_MAP_FIXED, NULL, 0),
+				 at + i * PAGE);
+	assert_int_equal(space.mm->index.count, MANY);
+}
+
+/* All of them become one. */
+static void many_areas_change_in_one_call(void **state)
+{
+	uint64_t at = 0x300000000000;
+
+	(void)state;
+	map_many(at);
+	assert_int_equal(get(at + PAGE), 0);
+	assert_int_equal(quire_mprotect(space.mm, at, MANY * PAGE, R | X), 0);
+	check_space(space.mm);
+	assert_int_equal(space.mm->index.count, 1);
+	assert_int_equal(space.mm->exec_vm, MANY);
+	assert_accerr(QUIRE_ACCESS_WRITE, at + PAGE);
+}
+
+/* One in three has the rights already and stays as it is, among those that change. */
+static void what_has_its_rights_stays(void **state)
+{
+	uint64_t at = 0x300000000000;
+	struct quire_vma *kept;
+
+	(void)state;
+	for (uint64_t i = 0; i < MANY; i++)
+		assert_int_equal(quire_mmap(space.mm, at + 2 * i * PAGE, PAGE, i % 3 ? R : R | X,
+					    ANON | QUIRE_MAP_FIXED, NULL, 0), at + 2 * i * PAGE);
+	kept = area(space.mm, at + 6 * PAGE);
+	/* mlock goes over all of them, holes and all. */
+	assert_int_equal(quire_mlockall(space.mm, QUIRE_MCL_CURRENT | QUIRE_MCL_ONFAULT), 0);
+	check_space(space.mm);
+	assert_int_equal(space.mm->index.count, MANY);
+	assert_int_equal(space.mm->locked_vm, MANY);
+	for (uint64_t i = 0; i < MANY; i += 3)
+		assert_int_equal(quire_munlock(space.mm, at + 2 * i * PAGE, PAGE), 0);
+	kept = area(space.mm, at + 6 * PAGE);
+	assert_int_equal(quire_munlockall(space.mm), 0);
+	check_space(space.mm);
+	assert_int_equal(space.mm->locked_vm, 0);
+	assert_int_equal(space.mm->index.count, MANY);
+	assert_ptr_equal(area(space.mm, at + 6 * PAGE), kept);
+}
+
 /* ---- Stacks ------------------------------------------------------------------------------ */
 
 /* PROT_GROWSDOWN: from the beginning of the stack's area. */
@@ -310,6 +366,27 @@ static void locked_memory_is_copied_at_once(void **state)
 /* ---- Want of memory ---------------------------------------------------------------------- */
 
 #if QUIRE_DEBUG
+static int64_t retry_unlock(void)
+{
+	return quire_munlockall(space.mm);
+}
+
+/* Those that stay are in the plan's way while memory runs out. */
+static void no_memory_for_many(void **state)
+{
+	unsigned failures;
+
+	(void)state;
+	for (uint64_t n = 0; n < 60; n += 2)
+		map_at(n, 1, "r");
+	assert_int_equal(quire_mlockall(space.mm, QUIRE_MCL_CURRENT | QUIRE_MCL_ONFAULT), 0);
+	for (uint64_t n = 4; n < 60; n += 6)
+		assert_int_equal(quire_munlock(space.mm, P(n), PAGE), 0);
+	assert_int_equal(each_allocation_fails(retry_unlock, -QUIRE_ENOMEM, &failures), 0);
+	assert_true(failures >= 20);
+	assert_int_equal(space.mm->locked_vm, 0);
+}
+
 static uint64_t retry_start, retry_pages;
 static const char *retry_prot;
 
@@ -359,6 +436,8 @@ int main(void)
 		space_test(seals_are_eperm),
 		space_test(a_hole_ends_it),
 		space_test(max_map_count_stops_cuts),
+		space_test(many_areas_change_in_one_call),
+		space_test(what_has_its_rights_stays),
 		space_test(growsdown_begins_at_the_area),
 		space_test(read_may_imply_exec),
 		space_test(becoming_writable_is_a_promise),
@@ -368,6 +447,7 @@ int main(void)
 		space_test(locked_memory_is_copied_at_once),
 #if QUIRE_DEBUG
 		space_test(no_memory_changes_nothing),
+		space_test(no_memory_for_many),
 #endif
 	};
 
