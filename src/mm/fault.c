@@ -309,6 +309,19 @@ static enum quire_outcome grow_stack(struct quire_fault *f)
 	return quire_expand_stack(f->mm, f->addr) ? QUIRE_FAULT_HOLE : QUIRE_FAULT_AGAIN;
 }
 
+/*
+ * The tables were made for an entry that does not come; if they hold anything they stay. A writer may have
+ * reserved them meanwhile and counts on them while they are still empty (mremap, guards): so only
+ * while there is no writer. Else they stay for now, and go with the area.
+ */
+static void trim_tables(struct quire_fault *f)
+{
+	if (!quire_mutex_trylock(f->q, &f->mm->lock))
+		return;
+	quire_tables_trim(&f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE);
+	quire_mutex_unlock(f->q, &f->mm->lock);
+}
+
 enum quire_outcome quire_serve_fault(struct quire_fault *f)
 {
 	enum quire_outcome r;
@@ -330,9 +343,8 @@ enum quire_outcome quire_serve_fault(struct quire_fault *f)
 			if (r == QUIRE_FAULT_AGAIN)
 				continue;
 		}
-		/* Tables made for an entry that does not come; others' are left if they hold anything. */
 		if (f->populated)
-			quire_tables_trim(&f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE);
+			trim_tables(f);
 		f->populated = false;
 		break;
 	}
