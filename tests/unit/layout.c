@@ -202,6 +202,35 @@ static void compat_programs_live_in_4_gib(void **state)
 	check_space(space.mm);
 }
 
+/* ---- Five levels of tables --------------------------------------------------------------- */
+
+/* The kernel's documentation of 5-level paging: memory above 47 bits is for those who ask with a hint. */
+static void memory_above_47_bits_is_asked_for(void **state)
+{
+	uint64_t end = 0xfffffffffff000, far = UINT64_C(1) << 52;
+	struct quire_layout layout;
+
+	(void)state;
+	quire_layout_init(&layout, false, false, 8 * MIB, 0);
+	layout.task_size = end;
+	machine_switch(space.m, NULL);
+	quire_mmput(space.mm);
+	space.q->fmt = &quire_pgfmt_x86_64_5level;
+	assert_int_equal(quire_mm_create(space.q, &layout, &space.mm), 0);
+	assert_int_equal(map(0, PAGE, 0), TOP - PAGE);
+	assert_int_equal(map(far, PAGE, 0), far);
+	/* Taken, but the wish to be up there counts. */
+	assert_int_equal(map(far, PAGE, 0), end - (0x7ffffffff000 - TOP) - PAGE);
+	/* Half above and half below is no hint. */
+	assert_int_equal(map(0x7fffffffe000, 2 * PAGE, 0), TOP - 3 * PAGE);
+	assert_int_equal(map(0x7fffffffe000, PAGE, 0), 0x7fffffffe000);
+	/* Nor does a map without a hint go there when the window is full. */
+	assert_int_equal(map(0x10000, 0x7fffffffe000 - 0x10000, QUIRE_MAP_FIXED | QUIRE_MAP_NORESERVE), 0x10000);
+	assert_int_equal(map(0, PAGE, 0), -QUIRE_ENOMEM);
+	assert_int_equal(map(end - PAGE, PAGE, QUIRE_MAP_FIXED), end - PAGE);
+	assert_int_equal(map(end, PAGE, QUIRE_MAP_FIXED), -QUIRE_ENOMEM);
+}
+
 /* ---- Huge alignment ---------------------------------------------------------------------- */
 
 /* Lengths that are whole huge pages are aligned to them; TOP itself is not. Others are not. */
@@ -271,6 +300,7 @@ int main(void)
 		space_test(map_32bit_stays_below_2_gib),
 		space_test(map_above4g_stays_above),
 		space_test(compat_programs_live_in_4_gib),
+		space_test(memory_above_47_bits_is_asked_for),
 		space_test(whole_huge_pages_are_aligned),
 		space_test(alignment_is_a_choice),
 		space_test(an_aligned_find_is_used_to_its_top),

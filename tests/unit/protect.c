@@ -207,8 +207,8 @@ static void map_many(uint64_t at)
 	static const uint32_t prots[] = { R, R | W, X };
 
 	for (uint64_t i = 0; i < MANY; i++)
-		assert_int_equal(quire_mmap(space.mm, at + i * PAGE, PAGE, prots[i % 3], ANON | QUIRE_MAP_FIXED, NULL, 0),
-				 at + i * PAGE);
+		assert_int_equal(quire_mmap(space.mm, at + i * PAGE, PAGE, prots[i % 3],
+					    ANON | QUIRE_MAP_FIXED, NULL, 0), at + i * PAGE);
 	assert_int_equal(space.mm->index.count, MANY);
 }
 
