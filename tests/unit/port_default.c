@@ -107,18 +107,25 @@ static void mandatory_functions_are_enough_for_pages_and_objects(void **state)
 	assert_null(quire_page_check(q));
 }
 
+static bool is_zero(const unsigned char *bytes, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && !bytes[i]; i++)
+		;
+	return i == len;
+}
+
 static void frames_are_zeroed_by_memset(void **state)
 {
 	struct quire *q = *state;
 	struct quire_page *page = quire_page_alloc(q, QUIRE_GFP_ZERO, 0);
 	unsigned char *bytes = quire_page_to_virt(q, page);
 
-	assert_int_equal(bytes[0], 0);
-	assert_int_equal(memcmp(bytes, bytes + 1, QUIRE_PAGE_SIZE - 1), 0);
+	assert_true(is_zero(bytes, QUIRE_PAGE_SIZE));
 	memset(bytes, 1, QUIRE_PAGE_SIZE);
 	quire_page_zero(q, page);
-	assert_int_equal(memcmp(bytes, bytes + 1, QUIRE_PAGE_SIZE - 1), 0);
-	assert_int_equal(bytes[0], 0);
+	assert_true(is_zero(bytes, QUIRE_PAGE_SIZE));
 	quire_page_put(q, page);
 }
 
