@@ -257,6 +257,38 @@ static void strip_names(struct shadow *s, struct text *t)
 	}
 }
 
+/* Flags that Linux has and Quire has no use for. */
+#define NOT_COMPARED QUIRE_VM_SOFTDIRTY
+
+/* VmFlags of every area; the bounds are known to agree. */
+static bool compare_flags(struct shadow *s, struct space *space, const char *when)
+{
+	struct view_areas areas;
+	bool same = true;
+	size_t i;
+
+	if (!view_smaps(shadow_of(space)->look, &areas)) {
+		view_free_areas(&areas);
+		return true;
+	}
+	for (i = 0; i < areas.nr; i++) {
+		const struct world_area *a = &areas.area[i];
+		struct quire_vma *vma = world_find(space, a->start);
+
+		if (!vma || vma->flags == (a->flags & ~NOT_COMPARED))
+			continue;
+		if (same && begin_block(s, space, NULL, when))
+			fprintf(stderr, "  VmFlags, as bits:\n");
+		if (s->options.report)
+			fprintf(stderr, "    %llx-%llx  Linux %llx  Quire %llx\n", (unsigned long long)a->start,
+				(unsigned long long)a->end, (unsigned long long)a->flags,
+				(unsigned long long)vma->flags);
+		same = false;
+	}
+	view_free_areas(&areas);
+	return same;
+}
+
 bool compare_maps(struct shadow *s, struct space *space, const char *when)
 {
 	struct shadow_space *sh = shadow_of(space);
@@ -300,6 +332,8 @@ bool compare_maps(struct shadow *s, struct space *space, const char *when)
 	s->nr_compared++;
 	space->nr_compared++;
 	sh->since_compared = 0;
+	if (same && s->options.flags)
+		same = compare_flags(s, space, when);
 	if (!same)
 		compare_resync(s, space);
 	return same;

@@ -298,6 +298,27 @@ void follow_entry(struct shadow *s, struct task *t)
 /* ---- Exit -------------------------------------------------------------------------------- */
 
 /*
+ * Taking the right to write from memory without an owner, Linux gives back what it had accounted for it, for good. So after an
+ * mprotect within the area its flags tell whether it had an owner when the call came to it.
+ */
+static bool had_owner_at_mprotect(struct task *t, const struct quire_vma *vma, uint64_t addr)
+{
+	struct view_areas areas;
+	bool had = true;
+	size_t i;
+
+	if (vma->file || !(vma->flags & QUIRE_VM_ACCOUNT) || t->call.arg[2] & QUIRE_PROT_WRITE ||
+	    !view_smaps(t->tid, &areas))
+		return true;
+	for (i = 0; i < areas.nr; i++) {
+		if (areas.area[i].start <= addr && addr < areas.area[i].end)
+			had = (areas.area[i].flags & QUIRE_VM_ACCOUNT) != 0;
+	}
+	view_free_areas(&areas);
+	return had;
+}
+
+/*
  * Another thread made the first write to an area while this call ran: before Linux decided what to
  * merge, or after? Where the area touches what the call changed, Linux's own areas tell: a boundary
  * between them means that it had an owner by then (had it none, they would be one area, or can never be); no boundary
@@ -313,7 +334,7 @@ static unsigned settle_races(struct shadow *s, struct task *t, int64_t result, u
 		uint64_t start = t->unowned[i].start, end = t->unowned[i].end, page, edge = 0;
 		struct quire_vma *vma = world_find(t->space, start);
 		struct view_area area;
-		bool adjacent = false;
+		bool adjacent = false, before = true;
 
 		if (!vma || !may_be_owned(vma) || !view_find_private(&sh->view, start, end, &page))
 			continue;
@@ -324,10 +345,14 @@ static unsigned settle_races(struct shadow *s, struct task *t, int64_t result, u
 			}
 		}
 		note(s, "first writes by other threads during a call: before or after it, by Linux's areas");
-		if (adjacent && view_query(&sh->view, edge, &area, NULL) && area.start < edge)
-			after[nr_after++] = page;
-		else
+		if (adjacent)
+			before = !view_query(&sh->view, edge, &area, NULL) || area.start == edge;
+		else if (t->call.id == CALL_MPROTECT && result == 0 && start < r[0].end && end > r[0].start)
+			before = had_owner_at_mprotect(t, vma, start > r[0].start ? start : r[0].start);
+		if (before)
 			world_own(t->space, page);
+		else
+			after[nr_after++] = page;
 	}
 	return nr_after;
 }

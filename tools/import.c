@@ -162,14 +162,92 @@ struct space *import_space(struct shadow *s, struct task *t)
  * A private area gets its owner with its first page of the process's own, and Linux merges by owners. Areas without one that can be
  * written are asked for such a page; one bit an area is all that counts, so an area is asked until the answer is yes.
  */
+struct newly {
+	uint64_t start, end; /* the area */
+	uint64_t page;       /* one of its own pages */
+	uint64_t time;       /* of the first of them, as far as it is known */
+};
+#define MOST_NEWLY 256
+
+static int by_page(const void *a, const void *b)
+{
+	const struct fault *x = a, *y = b;
+
+	if (x->page != y->page)
+		return x->page < y->page ? -1 : 1;
+	return x->time < y->time ? -1 : x->time > y->time;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct newly *x = a, *y = b;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/*
+ * Several areas got their first page since the last call: in which order? A page becomes the process's own with the last
+ * fault on it (a read may have come before), and an area with the first of its pages that did.
+ */
+static void order_by_faults(struct shadow *s, struct space *space, struct newly *newly, size_t nr)
+{
+	struct shadow_space *sh = shadow_of(space);
+	struct fault_list list = { 0 };
+	struct task *t;
+	uint64_t page;
+	size_t i, j;
+	bool whole = true, known = true;
+
+	for (t = sh->tasks; t; t = t->next_in_space)
+		whole &= faults_read(&t->faults, &list);
+	qsort(list.fault, list.nr, sizeof(*list.fault), by_page);
+	for (i = 0; i < list.nr; i++) {
+		const struct fault *f = &list.fault[i];
+
+		if (i + 1 < list.nr && list.fault[i + 1].page == f->page)
+			continue;
+		for (j = 0; j < nr; j++) {
+			if (f->page >= newly[j].start && f->page < newly[j].end && f->time < newly[j].time &&
+			    view_find_private(&sh->view, f->page, f->page + QUIRE_PAGE_SIZE, &page))
+				newly[j].time = f->time;
+		}
+	}
+	free(list.fault);
+	for (j = 0; j < nr; j++)
+		known &= newly[j].time != UINT64_MAX;
+	/* What exec itself has written, the stack and the program's data, is never joined with each other. */
+	if (!known && sh->tasks)
+		note(s, whole ? "areas first written by the kernel itself, in unknown order: taken by address"
+			      : "areas first written in an order that was not logged: taken by address");
+	qsort(newly, nr, sizeof(*newly), by_time);
+}
+
+static void own_all(struct shadow *s, struct space *space, struct newly *newly, size_t nr, bool all)
+{
+	struct task *t;
+	size_t i;
+
+	if (nr > 1) {
+		order_by_faults(s, space, newly, nr);
+	} else if (all) {
+		for (t = shadow_of(space)->tasks; t; t = t->next_in_space)
+			faults_skip(&t->faults);
+	}
+	for (i = 0; i < nr; i++)
+		world_own(space, newly[i].page);
+}
+
 void import_owners(struct shadow *s, struct space *space, bool near, uint64_t start, uint64_t end)
 {
 	struct shadow_space *sh = shadow_of(space);
 	struct quire_mm *mm = space->mm;
+	struct newly newly[MOST_NEWLY];
 	struct quire_vma *vma, *prev;
 	uint64_t page, next;
+	size_t nr = 0;
 
-	(void)s;
 	if (space->lost)
 		return;
 	if (near) {
@@ -179,13 +257,14 @@ void import_owners(struct shadow *s, struct space *space, bool near, uint64_t st
 	} else {
 		vma = quire_index_first(&mm->index);
 	}
-	for (; vma && (!near || vma->start <= end); vma = quire_find_vma(mm, next)) {
+	for (; vma && (!near || vma->start <= end) && nr < MOST_NEWLY; vma = quire_find_vma(mm, next)) {
 		next = vma->end;
 		if (vma->anon || (vma->flags & (QUIRE_VM_WRITE | QUIRE_VM_SHARED)) != QUIRE_VM_WRITE)
 			continue;
 		if (view_find_private(&sh->view, vma->start, vma->end, &page))
-			world_own(space, page);
+			newly[nr++] = (struct newly){ vma->start, vma->end, page, UINT64_MAX };
 	}
+	own_all(s, space, newly, nr, !near);
 }
 
 /* ---- Stacks ------------------------------------------------------------------------------ */

@@ -16,7 +16,7 @@
 #define VERSION                                                                                                \
 	QUIRE_STR(QUIRE_VERSION_MAJOR) "." QUIRE_STR(QUIRE_VERSION_MINOR) "." QUIRE_STR(QUIRE_VERSION_PATCH)
 
-enum key { KEY_MAPS = 256, KEY_RECORD, KEY_SVG, KEY_NO_TIME };
+enum key { KEY_MAPS = 256, KEY_FLAGS, KEY_RECORD, KEY_SVG, KEY_NO_TIME };
 
 struct options {
 	struct shadow_options shadow;
@@ -40,6 +40,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			o->shadow.maps = SHADOW_MAPS_EXIT;
 		else
 			argp_error(state, "--maps is call, exec or exit, not '%s'", arg);
+		break;
+	case KEY_FLAGS:
+		o->shadow.flags = true;
 		break;
 	case KEY_RECORD:
 	case 'o':
@@ -71,6 +74,7 @@ static const struct argp_option shadow_options[] = {
 	  "Compare the whole maps text at each exec, exit and after every call (call), at each exec and exit (exec), "
 	  "or at exits alone (exit). Default: at each exec, exit and every 1000 calls of a space",
 	  0 },
+	{ "flags", KEY_FLAGS, NULL, 0, "Wherever maps are compared, compare VmFlags of smaps as well (slower)", 0 },
 	{ "record", KEY_RECORD, "FILE", 0, "Also write a recording to FILE", 0 },
 	QUIET,
 	{ 0 },

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include "faults.h"
 #include "kernel_view.h"
 #include "world.h"
 
@@ -23,6 +24,7 @@ enum shadow_maps {
 struct shadow_options {
 	enum shadow_maps maps;
 	const char *record; /* file to write a recording to, or NULL */
+	bool flags;         /* compare VmFlags, too */
 	bool report;        /* print differences and the table; else only what went wrong */
 	bool quiet;         /* no progress */
 	char **argv;
@@ -57,6 +59,7 @@ struct shadow_space {
 	struct view view;
 	uint32_t live;         /* threads in it that have not begun to exit */
 	pid_t look;            /* a thread whose /proc shows this space: the one that stopped last */
+	struct task *tasks;    /* those threads, by next_in_space */
 	struct task *inside;   /* the one thread that is in a call on this space, or NULL */
 	struct task *first_held, **last_held; /* threads stopped at the entry of a call until it is their turn */
 	struct task *kept;     /* a killed thread that waits in its exit stop for the others to go, or NULL */
@@ -77,7 +80,9 @@ enum task_abi { ABI_64, ABI_32 };
 struct task {
 	struct task *hash_next;
 	pid_t tid, tgid;
-	struct space *space;     /* NULL: not followed yet */
+	struct space *space;     /* NULL: not followed yet, or no more */
+	struct task *next_in_space;
+	struct fault_log faults;
 	unsigned long personality;
 	bool exiting;            /* its EVENT_EXIT was seen */
 	bool awaits_parent;      /* stopped for the first time before its parent's event came */

@@ -76,6 +76,7 @@ static struct task *new_task(struct tracer *tr, pid_t tid)
 
 	t->tid = t->tgid = tid;
 	t->call.id = CALL_NR;
+	faults_open(&t->faults, tid);
 	*slot = t;
 	tr->nr_tasks++;
 	return t;
@@ -86,8 +87,27 @@ static void remove_task(struct tracer *tr, struct task *t)
 	struct task **slot = slot_of(tr, t->tid);
 
 	*slot = t->hash_next;
+	faults_close(&t->faults);
 	tr->nr_tasks--;
 	free(t);
+}
+
+/* The space that a thread runs in, from its birth or exec on, and until its end begins. live is the caller's. */
+static void join(struct task *t, struct space *space)
+{
+	t->space = space;
+	t->next_in_space = shadow_of(space)->tasks;
+	shadow_of(space)->tasks = t;
+}
+
+static void part(struct task *t)
+{
+	struct task **link;
+
+	for (link = &shadow_of(t->space)->tasks; *link != t; link = &(*link)->next_in_space)
+		;
+	*link = t->next_in_space;
+	t->space = NULL;
 }
 
 /* Errors mean that the thread was killed meanwhile; its end is reported by the next wait. */
@@ -285,14 +305,18 @@ static void on_birth(struct tracer *tr, struct task *t)
 	child->personality = t->personality;
 	child->tgid = flags & CLONE_THREAD_FLAG ? t->tgid : child->tid;
 	if (t->space && flags & CLONE_VM_FLAG) {
-		child->space = t->space;
+		join(child, t->space);
 		shadow_of(t->space)->live++;
 		if (!(flags & CLONE_THREAD_FLAG))
 			tr->s->nr_processes++;
 	} else if (t->space) {
 		shadow_of(t->space)->look = t->tid;
-		if (!t->space->lost)
-			child->space = follow_fork(tr->s, t, child->tid);
+		if (!t->space->lost) {
+			struct space *space = follow_fork(tr->s, t, child->tid);
+
+			if (space)
+				join(child, space);
+		}
 	}
 	if (child->awaits_parent) {
 		child->awaits_parent = false;
@@ -339,9 +363,7 @@ static void depart(struct tracer *tr, struct task *t, bool visible)
 		follow_abandon(tr->s, t);
 		leave(tr, t);
 	}
-	t->space = NULL;
-	if (t->exiting)
-		return; /* was counted then */
+	part(t);
 	if (--shadow_of(space)->live == 0)
 		end_space(tr, space, visible);
 }
@@ -351,18 +373,25 @@ static void on_exec(struct tracer *tr, struct task *t)
 {
 	unsigned long former;
 	struct task *caller, *other, *next;
-	struct space *old;
+	struct space *old, *space;
 	unsigned i;
 
 	if (ptrace(PTRACE_GETEVENTMSG, t->tid, 0, &former) == 0 && (pid_t)former != t->tid) {
 		caller = find_task(tr, (pid_t)former);
 		if (caller) {
-			/* t, the old leader, is gone; the caller has taken its place. */
+			/* t, the old leader, is gone; the caller has taken its place, and its log of faults. */
+			struct fault_log log = t->faults;
+
 			depart(tr, t, false);
-			t->space = caller->space;
-			if (t->space && shadow_of(t->space)->inside == caller)
-				shadow_of(t->space)->inside = t;
-			caller->space = NULL;
+			t->faults = caller->faults;
+			caller->faults = log;
+			if (caller->space) {
+				space = caller->space;
+				if (shadow_of(space)->inside == caller)
+					shadow_of(space)->inside = t;
+				part(caller);
+				join(t, space);
+			}
 			caller->in_call = false;
 		}
 	}
@@ -382,17 +411,21 @@ static void on_exec(struct tracer *tr, struct task *t)
 		t->in_call = false;
 		if (sh->inside == t)
 			sh->inside = NULL;
+		part(t);
 		if (--sh->live == 0)
 			end_space(tr, old, true); /* compared at execve's entry, if it could be */
 		else
 			next_turn(tr, old);
 	}
 	t->exiting = false;
-	t->space = import_space(tr->s, t);
-	if (!t->space)
+	space = import_space(tr->s, t);
+	if (!space) {
 		tr->broken = true;
-	else if (tr->s->options.maps != SHADOW_MAPS_EXIT)
-		compare_maps(tr->s, t->space, "after exec");
+	} else {
+		join(t, space);
+		if (tr->s->options.maps != SHADOW_MAPS_EXIT)
+			compare_maps(tr->s, space, "after exec");
+	}
 	tr->ran = true;
 	resume(t, PTRACE_CONT, 0);
 }
@@ -440,7 +473,7 @@ static void on_dying(struct tracer *tr, struct task *t)
 			bool keep = must_keep(tr, t);
 
 			t->exiting = true;
-			t->space = NULL;
+			part(t);
 			if (--shadow_of(space)->live == 0) {
 				end_space(tr, space, true);
 			} else if (keep) {
