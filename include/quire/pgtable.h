@@ -251,6 +251,9 @@ void quire_cursor_protect(struct quire_cursor *c, quire_uaddr_t addr, quire_pteb
  */
 void quire_cursor_put_page(struct quire_cursor *c, struct quire_page *page);
 
+/* Let the leaf go and stand nowhere; what was gathered stays for close. */
+void quire_cursor_leave(struct quire_cursor *c);
+
 /* Unlock, flush, free: in that order. May sleep. */
 void quire_cursor_close(struct quire_cursor *c);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The entries of one area, copied for fork. Called by fork.c with the parent's writer lock held and a child
+ * The entries of a space's areas, copied for fork. Called by fork.c with the parent's writer lock held and a child
  * that nobody can find, so the child's tables stand still; the parent's faults go on.
  *
  *	before    parent  [RW page A] [RO page B] [RW shared S] [guard]   child  empty
  *	after     parent  [RO page A] [RO page B] [RW shared S] [guard]   child  the same, but not accessed yet
  *
- * Two passes. The first makes the child's tables, and is all that can fail; a leaf table that a fault
+ * Two passes an area. The first makes the child's tables, and is all that can fail; a leaf table that a fault
  * makes in the parent after it has passed is left out, as if that fault had come after the fork. The second holds
- * a leaf lock of each space at a time, parent's first, and flushes the parent once, at its end.
+ * a leaf lock of each space at a time, parent's first. The parent is flushed once, when all areas are copied.
  *
  * Until that flush some CPUs may still write to pages through entries that are read-only by now. To share such a
  * page does no harm, as the child does not look at it yet; to copy it would lose what is written after the copy. So the
@@ -18,19 +18,20 @@
 
 #define OTHER_RIGHTS (QUIRE_PTE_READ | QUIRE_PTE_EXEC | QUIRE_PTE_USER | QUIRE_PTE_GLOBAL)
 
-struct copy {
+struct copy_area {
 	/* input */
 	struct quire_vma *child, *parent;
 	struct quire *q;
 	const struct quire_pgfmt *fmt;
+	struct quire_cursor *from;
 	/* derived */
 	bool is_cow;                 /* private, and could be written */
 	int64_t added[QUIRE_NR_RSS]; /* entries made, by kind */
-	struct quire_cursor from, to;
+	struct quire_cursor to;
 };
 
-/* Tables for the child wherever the parent's leaf has something. */
-static int reserve_tables(struct copy *c)
+/* Tables for the child wherever the parent's leaf has something. Uses the child's cursor on the parent. */
+static int reserve_tables(struct copy_area *c)
 {
 	struct quire_pgtable *from = &c->parent->mm->pt, *to = &c->child->mm->pt;
 	quire_uaddr_t pos = c->parent->start, end = c->parent->end;
@@ -39,15 +40,15 @@ static int reserve_tables(struct copy *c)
 		quire_uaddr_t start, stop;
 		bool used;
 
-		quire_cursor_open(&c->from, from, pos, end, 0);
-		if (!quire_cursor_next_leaf(&c->from)) {
-			quire_cursor_close(&c->from);
+		quire_cursor_open(&c->to, from, pos, end, 0);
+		if (!quire_cursor_next_leaf(&c->to)) {
+			quire_cursor_close(&c->to);
 			break;
 		}
-		start = c->from.leaf_start;
-		stop = c->from.leaf_end;
-		used = quire_cursor_next_used(&c->from, start) < stop;
-		quire_cursor_close(&c->from);
+		start = c->to.leaf_start;
+		stop = c->to.leaf_end;
+		used = quire_cursor_next_used(&c->to, start) < stop;
+		quire_cursor_close(&c->to);
 		if (used && quire_tables_populate(to, start, stop))
 			return -QUIRE_ENOMEM;
 		pos = stop;
@@ -59,7 +60,7 @@ static int reserve_tables(struct copy *c)
  * Both leaves locked. Marks: the child has not accessed anything yet, and in a shared area what is
  * dirty is so through the parent; a private dirty page is dirty for both.
  */
-static void copy_page(struct copy *c, quire_uaddr_t addr, quire_pte_t entry)
+static void copy_page(struct copy_area *c, quire_uaddr_t addr, quire_pte_t entry)
 {
 	quire_ptebits_t drop = QUIRE_PTE_ACCESSED;
 	struct quire_page *page = NULL;
@@ -71,9 +72,9 @@ static void copy_page(struct copy *c, quire_uaddr_t addr, quire_pte_t entry)
 			return;
 	}
 	if (c->is_cow && quire_pte_has(c->fmt, entry, QUIRE_PTE_WRITE)) {
-		quire_cursor_protect(&c->from, addr, quire_pte_bits(c->fmt, entry) & OTHER_RIGHTS);
+		quire_cursor_protect(c->from, addr, quire_pte_bits(c->fmt, entry) & OTHER_RIGHTS);
 		/* The parent may have dirtied it since we looked. */
-		entry = quire_cursor_get(&c->from, addr);
+		entry = quire_cursor_get(c->from, addr);
 	}
 	if (c->parent->flags & QUIRE_VM_SHARED)
 		drop |= QUIRE_PTE_DIRTY;
@@ -87,12 +88,13 @@ static void copy_page(struct copy *c, quire_uaddr_t addr, quire_pte_t entry)
 	quire_cursor_set(&c->to, addr, quire_pte_remove(c->fmt, entry, drop));
 }
 
-static void copy_leaf(struct copy *c)
+/* Both leaves locked; [start, end) is the area's part of both. */
+static void copy_leaf(struct copy_area *c, quire_uaddr_t start, quire_uaddr_t end)
 {
-	quire_uaddr_t a = quire_cursor_next_used(&c->from, c->from.leaf_start);
+	quire_uaddr_t a = quire_cursor_next_used(c->from, start);
 
-	for (; a < c->from.leaf_end; a = quire_cursor_next_used(&c->from, a + QUIRE_PAGE_SIZE)) {
-		quire_pte_t entry = quire_cursor_get(&c->from, a);
+	for (; a < end; a = quire_cursor_next_used(c->from, a + QUIRE_PAGE_SIZE)) {
+		quire_pte_t entry = quire_cursor_get(c->from, a);
 
 		switch (quire_pte_kind(c->fmt, entry)) {
 		case QUIRE_PTE_PAGE:
@@ -110,33 +112,52 @@ static void copy_leaf(struct copy *c)
 	}
 }
 
-int quire_copy_range(struct quire_vma *child, struct quire_vma *parent)
+void quire_copy_begin(struct quire_copy *copy, struct quire_mm *parent, struct quire_mm *child)
 {
-	struct copy c = {
+	copy->parent = parent;
+	copy->child = child;
+	quire_store_release(&parent->unflushed, QUIRE_UNFLUSHED_FORK);
+	quire_cursor_open(&copy->from, &parent->pt, 0, parent->pt.fmt->user_end, 0);
+}
+
+int quire_copy_range(struct quire_copy *copy, struct quire_vma *child, struct quire_vma *parent)
+{
+	struct quire_cursor *from = &copy->from;
+	struct copy_area c = {
 		.child = child,
 		.parent = parent,
 		.q = parent->mm->q,
 		.fmt = parent->mm->pt.fmt,
+		.from = from,
 		.is_cow = (parent->flags & (QUIRE_VM_SHARED | QUIRE_VM_MAYWRITE)) == QUIRE_VM_MAYWRITE,
 	};
 	int err = reserve_tables(&c);
+	bool more;
 
 	if (err)
 		return err;
-	quire_store_release(&parent->mm->unflushed, QUIRE_UNFLUSHED_FORK);
-	quire_cursor_open(&c.from, &parent->mm->pt, parent->start, parent->end, 0);
-	while (quire_cursor_next_leaf(&c.from)) {
+	more = quire_cursor_seek(from, parent->start) || quire_cursor_next_leaf(from);
+	while (more && from->leaf_start < parent->end) {
+		quire_uaddr_t start = parent->start > from->leaf_start ? parent->start : from->leaf_start;
+		quire_uaddr_t end = parent->end < from->leaf_end ? parent->end : from->leaf_end;
+
 		/* Only ever fills what is empty, so closing it has nothing to flush. */
-		quire_cursor_open(&c.to, &child->mm->pt, c.from.leaf_start, c.from.leaf_end, 0);
-		if (quire_cursor_seek(&c.to, c.from.leaf_start))
-			copy_leaf(&c);
+		quire_cursor_open(&c.to, &copy->child->pt, start, end, 0);
+		if (quire_cursor_seek(&c.to, start))
+			copy_leaf(&c, start, end);
 		quire_cursor_close(&c.to);
+		more = quire_cursor_next_leaf(from);
 	}
-	quire_cursor_close(&c.from);
-	quire_store_release(&parent->mm->unflushed, 0u);
+	quire_cursor_leave(from);
 	for (unsigned k = 0; k < QUIRE_NR_RSS; k++) {
 		if (c.added[k])
 			quire_rss_add(child->mm, (enum quire_rss)k, c.added[k]);
 	}
 	return 0;
+}
+
+void quire_copy_end(struct quire_copy *copy)
+{
+	quire_cursor_close(&copy->from);
+	quire_store_release(&copy->parent->unflushed, 0u);
 }

@@ -21,6 +21,7 @@ struct forking {
 	struct quire_list areas; /* the child's, by address, quire_vma.plan_link */
 	size_t nr_areas;
 	int64_t charged;         /* pages */
+	struct quire_copy copy;
 	/* reserved */
 	bool is_reserved;
 	struct quire_splice splice;
@@ -132,7 +133,7 @@ static int copy_pages(struct forking *f)
 			quire_object_link(copy);
 		if (!needs_entries(copy))
 			continue;
-		err = quire_copy_range(copy, vma);
+		err = quire_copy_range(&f->copy, copy, vma);
 		if (err)
 			return err;
 	}
@@ -202,8 +203,11 @@ int quire_fork(struct quire_mm *parent, struct quire_mm **answer)
 	err = add_areas(&f);
 	if (!err)
 		err = reserve(&f);
-	if (!err)
+	if (!err) {
+		quire_copy_begin(&f.copy, parent, child);
 		err = copy_pages(&f);
+		quire_copy_end(&f.copy);
+	}
 	if (err)
 		undo(&f);
 	else

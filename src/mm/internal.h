@@ -217,9 +217,18 @@ void quire_zap_space(struct quire_mm *mm);
 /* Change the rights of all entries of [start, end) to what vma (the new area) allows; rights are gone everywhere on return. (src/mm/zap.c) */
 void quire_protect_range(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end);
 
-/* fork: copy parent's entries to the invisible child's area; write-protects private pages on both sides. The parent's flush is done
- * by the end. -ENOMEM: the caller takes the child apart. (src/mm/copy.c) */
-int quire_copy_range(struct quire_vma *child, struct quire_vma *parent);
+/*
+ * fork: copy the parent's entries to an invisible child, area by area; write-protects private pages on both sides. All
+ * areas have one flush, in end(), before which the child may not run, nor be taken apart.
+ * range: -ENOMEM, with nothing of this area copied. (src/mm/copy.c)
+ */
+struct quire_copy {
+	struct quire_mm *parent, *child;
+	struct quire_cursor from;
+};
+void quire_copy_begin(struct quire_copy *copy, struct quire_mm *parent, struct quire_mm *child);
+int quire_copy_range(struct quire_copy *copy, struct quire_vma *child, struct quire_vma *parent);
+void quire_copy_end(struct quire_copy *copy);
 
 /* mremap: move entries; tables at the destination were populated. (src/mm/remap.c uses quire_tables_move().) */
 

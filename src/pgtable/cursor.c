@@ -194,6 +194,11 @@ bool quire_cursor_seek(struct quire_cursor *c, quire_uaddr_t addr)
 	return true;
 }
 
+void quire_cursor_leave(struct quire_cursor *c)
+{
+	leave_leaf(c);
+}
+
 void quire_cursor_close(struct quire_cursor *c)
 {
 	leave_leaf(c);

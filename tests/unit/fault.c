@@ -259,6 +259,25 @@ static void fork_shares_until_one_writes(void **state)
 	put_space(child);
 }
 
+static void fork_flushes_the_parent_once(void **state)
+{
+	struct quire_mm *mm = space.mm, *child;
+	uint64_t flushes;
+
+	for (unsigned i = 0; i < 3; i++) {
+		put_area(mm, BASE + i * 0x400000, 2, VM_RW);
+		set(BASE + i * 0x400000, 1);
+	}
+	flushes = mm->pt.flushes;
+	child = fork_space(mm);
+	assert_int_equal(mm->pt.flushes, flushes + 1);
+	put_space(child);
+	/* Nothing can be written any more, so nothing has to be flushed. */
+	child = fork_space(mm);
+	assert_int_equal(mm->pt.flushes, flushes + 1);
+	put_space(child);
+}
+
 /* Whoever is left alone with a page writes to it where it is. */
 static void the_last_one_keeps_the_page(void **state)
 {
@@ -965,6 +984,7 @@ int main(void)
 		space_test(rights_taken_are_gone_at_once),
 		space_test(write_comes_back_only_where_the_page_is_ours),
 		space_test(fork_shares_until_one_writes),
+		space_test(fork_flushes_the_parent_once),
 		space_test(the_last_one_keeps_the_page),
 		space_test(a_chain_of_forks),
 		space_test(a_reader_with_a_reference_does_not_see_later_writes),
