@@ -4,6 +4,8 @@
  * who has pages of whom, before and after a fork, and every way to bring the middle back to what the others
  * are. Only the pictures of the areas are compared; where they differ, both are printed with the script.
  *
+ * Then scripts made by chance, from a fixed seed unless QUIRE_SEED says another.
+ *
  * usage: linux-merge [SCRIPT...]    scripts of one's own instead
  * Exit: 77 where the kernel is older than the rules (6.18).
  */
@@ -78,6 +80,89 @@ static void merging(void **state)
 	assert_int_equal(nr_differences, 0);
 }
 
+/* ---- By chance --------------------------------------------------------------------------- */
+
+#define NR_RANDOM 1500u
+#define PLACES 12u /* pages; what moves goes as far again */
+
+static uint64_t chance;
+
+static unsigned below(unsigned n)
+{
+	chance ^= chance >> 12;
+	chance ^= chance << 25;
+	chance ^= chance >> 27;
+	return (unsigned)(chance * UINT64_C(2685821657736338717) >> 40) % n;
+}
+
+static const char *any_prot(void)
+{
+	static const char *const prots[] = { "r", "rw", "rw", "rw", "n", "rx" };
+
+	return prots[below(QUIRE_ARRAY_SIZE(prots))];
+}
+
+/* MADV_: DONTDUMP, DODUMP, DONTFORK, DOFORK, RANDOM, NORMAL, WIPEONFORK, KEEPONFORK, HUGEPAGE, NOHUGEPAGE, DONTNEED. */
+static unsigned any_advice(void)
+{
+	static const unsigned advice[] = { 16, 17, 16, 17, 10, 11, 1, 0, 18, 19, 14, 15, 4 };
+
+	return advice[below(QUIRE_ARRAY_SIZE(advice))];
+}
+
+static int draw_op(char *text, size_t room, unsigned *forks)
+{
+	static const char ops[] = "msgfupaavelLwwwwwwkKx";
+	unsigned start = below(PLACES), n = 1 + below(PLACES - start < 6 ? PLACES - start : 6);
+	char op = ops[below(sizeof(ops) - 1)];
+
+	switch (op) {
+	case 'f':
+		return snprintf(text, room, "f %u %u %s %u; ", start, n, any_prot(), below(2) ? start : below(8));
+	case 'u':
+	case 'l':
+	case 'L':
+		return snprintf(text, room, "%c %u %u; ", op, start, n);
+	case 'a':
+		return snprintf(text, room, "a %u %u %u; ", start, n, any_advice());
+	case 'v':
+		return snprintf(text, room, "v %u %u %u; ", start + (below(2) ? PLACES : 0), n, below(2 * PLACES));
+	case 'e':
+		return snprintf(text, room, "e %u %u %u; ", start, n, 1 + below(6));
+	case 'w':
+		return snprintf(text, room, "w %u; ", below(2 * PLACES));
+	case 'k':
+	case 'K':
+	case 'x':
+		return ++*forks > 4 ? 0 : snprintf(text, room, "%c; ", op);
+	default:
+		return snprintf(text, room, "%c %u %u %s; ", op, start, n, any_prot());
+	}
+}
+
+static void random_scripts(void **state)
+{
+	const char *seed = getenv("QUIRE_SEED");
+
+	(void)state;
+	if (own_scripts)
+		skip();
+	nr_scripts = 0;
+	nr_differences = 0;
+	for (unsigned i = 0; i < NR_RANDOM; i++) {
+		char script[1024] = "";
+		unsigned forks = 0, nr_ops = 6 + i % 20;
+		size_t len = 0;
+
+		chance = ((seed ? strtoull(seed, NULL, 0) : 1) * NR_RANDOM + i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+		for (unsigned op = 0; op < nr_ops; op++)
+			len += (size_t)draw_op(script + len, sizeof(script) - len, &forks);
+		compare(script);
+	}
+	print_message("%u scripts, %u differences\n", nr_scripts, nr_differences);
+	assert_int_equal(nr_differences, 0);
+}
+
 static bool kernel_is_judge(void)
 {
 	struct utsname name;
@@ -89,7 +174,7 @@ static bool kernel_is_judge(void)
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { space_test(merging) };
+	const struct CMUnitTest tests[] = { space_test(merging), space_test(random_scripts) };
 
 	if (!kernel_is_judge()) {
 		print_message("not asked: this kernel is older than 6.18\n");

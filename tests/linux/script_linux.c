@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -85,13 +86,33 @@ static void do_fork(char what)
 	}
 }
 
+static sigjmp_buf after_access;
+
+static void access_failed(int signo)
+{
+	siglongjmp(after_access, signo);
+}
+
+static void do_access(volatile char *p, bool store)
+{
+	int signo = sigsetjmp(after_access, 1);
+
+	if (signo)
+		script_picture_error(shared, signo);
+	else if (store)
+		*p = 1;
+	else
+		(void)*p;
+}
+
 static void run(const char *script)
 {
 	struct script_op op;
 
-	while (script_next(&script, &op) > 0) {
-		volatile char *p = page(op.start);
+	signal(SIGSEGV, access_failed);
+	signal(SIGBUS, access_failed);
 
+	while (script_next(&script, &op) > 0) {
 		switch (op.what) {
 		case 'm': map(&op, MAP_PRIVATE | MAP_ANONYMOUS, -1); break;
 		case 's': map(&op, MAP_SHARED | MAP_ANONYMOUS, -1); break;
@@ -110,8 +131,8 @@ static void run(const char *script)
 		case 'e':
 			result(mremap(page(op.start), op.n * 4096, op.arg * 4096, 0) == MAP_FAILED ? -1 : 0);
 			break;
-		case 'w': *p = 1; break;
-		case 'r': (void)*p; break;
+		case 'w': do_access(page(op.start), true); break;
+		case 'r': do_access(page(op.start), false); break;
 		default: do_fork(op.what);
 		}
 	}

@@ -119,6 +119,16 @@ static inline void script_fork(struct script_run *run, char what)
 	}
 }
 
+static inline void script_access(struct script_run *run, uint64_t addr, bool store)
+{
+	struct quire_signal sig = { 0 };
+	unsigned char byte = 1;
+	int err = store ? machine_store(space.m, addr, &byte, 1, &sig) : machine_load(space.m, addr, &byte, 1, &sig);
+
+	if (err)
+		script_picture_error(run->picture, sig.signo);
+}
+
 static inline void script_step(struct script_run *run, const struct script_op *op)
 {
 	uint64_t at = P(op->start), len = op->n * PAGE;
@@ -139,8 +149,8 @@ static inline void script_step(struct script_run *run, const struct script_op *o
 						P(op->arg)));
 		break;
 	case 'e': script_result(run, quire_mremap(run->mm, at, len, op->arg * PAGE, 0, 0)); break;
-	case 'w': set(at, 1); break;
-	case 'r': get(at); break;
+	case 'w': script_access(run, at, true); break;
+	case 'r': script_access(run, at, false); break;
 	default: script_fork(run, op->what);
 	}
 }

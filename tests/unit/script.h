@@ -22,8 +22,8 @@
  *	w page                  store a byte    (r: load one)
  *	k                       fork, go on in the child  (K: in the parent; x: in the parent, after the child exited)
  *
- * prot is some of "rwx", or "n" for none. A call that fails is written down as an errno in front of the picture:
- * "!12 0-4 rw-p".
+ * prot is some of "rwx", or "n" for none. A call that fails is written down as an errno in front of the picture,
+ * an access that fails as the signal's number: "!12 0-4 rw-p".
  */
 #ifndef QUIRE_TESTS_SCRIPT_H
 #define QUIRE_TESTS_SCRIPT_H
