@@ -166,7 +166,7 @@ enum quire_rss { QUIRE_RSS_FILE, QUIRE_RSS_ANON, QUIRE_RSS_SWAP, QUIRE_RSS_SHMEM
  * Between a change of entries and its flush. Set by the writer before the first change, cleared after the flush.
  * Whoever sees a changed entry, under its leaf's lock, sees the bit as long as the flush is to come.
  */
-#define QUIRE_UNFLUSHED_FORK 0x1u    /* write-protected: to copy such a page now would miss what is still being stored */
+#define QUIRE_UNFLUSHED_FORK 0x1u    /* a fork is copying, write-protecting as it goes: no private page may come or be copied */
 #define QUIRE_UNFLUSHED_PROTECT 0x2u /* rights taken by mprotect: a page that looks untouchable may still be stored to */
 
 /*
@@ -176,6 +176,10 @@ enum quire_rss { QUIRE_RSS_FILE, QUIRE_RSS_ANON, QUIRE_RSS_SWAP, QUIRE_RSS_SHMEM
  *   map_count == index.count
  *   rss[k] == entries in the tables that map a page of kind k
  *   no entry lies outside an area; every entry's rights are at most its area's
+ *   every area is alive, below task_size, and in its object's reverse map; LOCKONFAULT only with LOCKED
+ *   a cache page is mapped by areas of its object at its index, and never writable by a private one
+ *   an anonymous page lies at its index, its owner is in the chain of every area that maps it;
+ *     one that an entry may write to is exclusive, and one that is exclusive is mapped once
  *   users > 0 => count > 0
  */
 struct quire_mm {

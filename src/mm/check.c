@@ -106,6 +106,8 @@ static quire_broken_t check_page(struct quire_mm *mm, const struct quire_vma *vm
 			return "mm: an anonymous page's owner is in the chain of every area that maps it";
 		if (page->index != quire_linear_page_index(vma, addr))
 			return "mm: an anonymous page lies at its index";
+		if (quire_page_test(page, QUIRE_PG_EXCLUSIVE) ? quire_load(&page->maps) != 1 : bits & QUIRE_PTE_WRITE)
+			return "mm: an anonymous page that an entry may write to is exclusive, mapped by that entry alone";
 		break;
 	case QUIRE_PAGE_CACHE:
 		if (page->owner != vma->object || page->index != quire_linear_page_index(vma, addr))
@@ -188,6 +190,8 @@ static quire_broken_t check_counters(struct quire_mm *mm, const struct sums *sum
 		if (quire_load(&mm->rss[k]) != sums->rss[k])
 			return "mm: rss[k] == entries that map a page of kind k";
 	}
+	if (quire_load(&mm->unflushed))
+		return "mm: every entry that lost a right has been flushed";
 	if (quire_load(&mm->users) && !quire_load(&mm->count))
 		return "mm: users > 0 => count > 0";
 	return NULL;
