@@ -257,8 +257,8 @@ static void strip_names(struct shadow *s, struct text *t)
 	}
 }
 
-/* Flags that Linux has and Quire has no use for. */
-#define NOT_COMPARED QUIRE_VM_SOFTDIRTY
+/* Flags that Quire has no use for, or Linux only since 6.19. */
+#define NOT_COMPARED (QUIRE_VM_SOFTDIRTY | QUIRE_VM_MAYBE_GUARD)
 
 /* VmFlags of every area; the bounds are known to agree. */
 static bool compare_flags(struct shadow *s, struct space *space, const char *when)
@@ -275,7 +275,7 @@ static bool compare_flags(struct shadow *s, struct space *space, const char *whe
 		const struct world_area *a = &areas.area[i];
 		struct quire_vma *vma = world_find(space, a->start);
 
-		if (!vma || vma->flags == (a->flags & ~NOT_COMPARED))
+		if (!vma || ((vma->flags ^ a->flags) & ~NOT_COMPARED) == 0)
 			continue;
 		if (same && begin_block(s, space, NULL, when))
 			fprintf(stderr, "  VmFlags, as bits:\n");

@@ -115,6 +115,16 @@ static struct device *device_of(uint64_t st_dev)
 	return d;
 }
 
+void files_forget(void)
+{
+	struct device *d;
+
+	while ((d = devices)) {
+		devices = d->next;
+		free(d);
+	}
+}
+
 #define HUGE (UINT64_C(2) << 20)
 
 /*
@@ -194,7 +204,7 @@ struct world_file *files_get(struct shadow *s, struct task *t, int fd, bool *spe
 		if (f->st_dev == st.st_dev && f->st_ino == st.st_ino && same_open_file(f->fd, dup)) {
 			close(dup);
 			/* Seals come later than the opening. */
-			f->file.flags |= desc.flags & QUIRE_FILE_SEAL_WRITE;
+			world_file_add_flags(f, desc.flags & QUIRE_FILE_SEAL_WRITE);
 			quire_file_get(&f->file);
 			return f;
 		}

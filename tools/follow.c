@@ -473,8 +473,7 @@ static void serve(struct shadow *s, struct task *t, int64_t result)
 	if (f && result >= 0)
 		files_identify(s, t, f, (uint64_t)result);
 	if (t->special && result == -ENODEV && f) {
-		f->file.flags |= QUIRE_FILE_NOMMAP;
-		f->flags |= QUIRE_FILE_NOMMAP;
+		world_file_add_flags(f, QUIRE_FILE_NOMMAP);
 		note(s, "mmap of what cannot be mapped: that it cannot was taken from Linux's answer");
 	}
 	if (t->nr_unowned)

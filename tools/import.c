@@ -202,7 +202,8 @@ static void order_by_faults(struct shadow *s, struct space *space, struct newly 
 
 	for (t = sh->tasks; t; t = t->next_in_space)
 		whole &= faults_read(&t->faults, &list);
-	qsort(list.fault, list.nr, sizeof(*list.fault), by_page);
+	if (list.nr)
+		qsort(list.fault, list.nr, sizeof(*list.fault), by_page);
 	for (i = 0; i < list.nr; i++) {
 		const struct fault *f = &list.fault[i];
 

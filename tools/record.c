@@ -113,6 +113,11 @@ void record_file(struct recorder *r, const struct world_file *f)
 	    f->file.dev_minor, f->file.inode, f->flags, f->vm_flags, f->file.map_align, f->size, f->path);
 }
 
+void record_flags(struct recorder *r, const struct world_file *f)
+{
+	put(r, "flags %x %x", f->id, f->flags);
+}
+
 void record_path(struct recorder *r, const struct world_file *f)
 {
 	put(r, "path %x %s", f->id, f->path);

@@ -20,6 +20,7 @@ int recorder_close(struct recorder *r);
 /* All of these take NULL for "no recording". */
 void record_system(struct recorder *r, const struct world_system *system);
 void record_file(struct recorder *r, const struct world_file *f);
+void record_flags(struct recorder *r, const struct world_file *f);
 void record_path(struct recorder *r, const struct world_file *f);
 void record_space(struct recorder *r, const struct space *space);
 void record_area(struct recorder *r, const struct space *space, const struct world_area *area);

@@ -319,6 +319,15 @@ static bool parse_path(struct parser *p)
 	return known_file(p, e->space);
 }
 
+static bool parse_flags(struct parser *p)
+{
+	struct event *e = add_event(p, EVENT_FLAGS);
+
+	if (!hex32(&p->line, &e->space) || e->space == 0 || !hex32(&p->line, &e->flags))
+		return because(p, "a file's number and flags were expected");
+	return known_file(p, e->space);
+}
+
 static bool parse_space(struct parser *p)
 {
 	struct event_space *set = own(p->r, tool_alloc(sizeof(*set)));
@@ -516,6 +525,8 @@ static bool parse_line(struct parser *p)
 		return parse_file(p);
 	if (is_word(s, len, "path"))
 		return parse_path(p);
+	if (is_word(s, len, "flags"))
+		return parse_flags(p);
 	if (is_word(s, len, "space"))
 		return parse_space(p);
 	if (is_word(s, len, "tail"))
@@ -711,6 +722,9 @@ static enum serve_end serve_event(struct server *sv, const struct event *e)
 	switch ((enum event_kind)e->kind) {
 	case EVENT_FILE:
 		world_file_new(sv->world, e->file);
+		return SERVE_DONE;
+	case EVENT_FLAGS:
+		world_file_add_flags(world_file_get(sv->world, e->space), e->flags);
 		return SERVE_DONE;
 	case EVENT_PATH:
 		world_file_set_path(world_file_get(sv->world, e->space), e->text);

@@ -10,6 +10,7 @@
 
 enum event_kind {
 	EVENT_FILE,
+	EVENT_FLAGS,
 	EVENT_PATH,
 	EVENT_SPACE,
 	EVENT_TAIL,
@@ -42,6 +43,7 @@ struct event {
 	union {
 		struct call call;
 		struct world_file_desc *file;
+		uint32_t flags;               /* FLAGS */
 		char *text;                   /* PATH, TAIL */
 		struct event_space *setting;  /* SPACE, LAYOUT, LIMITS */
 		struct world_area *area;

@@ -11,7 +11,7 @@
 #include "port.h"
 #include "recording.h"
 
-#define MOST_SHOWN 10       /* differences a file; the rest is counted */
+#define MOST_SHOWN 10       /* differences a file; the rest is counted. Maps are shown where they are the first */
 #define TIMED_SECONDS 0.3   /* serve again until this much time was measured, */
 #define MOST_REPEATS 200    /* or this often */
 
@@ -62,7 +62,7 @@ static int64_t check(struct recording *r, struct world *w, struct progress *prog
 		progress_clear(progress);
 		if (end == SERVE_CALL_DIFFERS)
 			show_call(r, e, sv.space[e->space], ours);
-		else
+		else if (differences == 1)
 			show_maps(r, e, sv.space[e->space], &sv.text);
 	}
 	serve_stop(&sv);

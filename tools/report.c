@@ -29,6 +29,17 @@ void note(struct shadow *s, const char *text)
 	s->notes_end = &n->next;
 }
 
+void notes_free(struct shadow *s)
+{
+	struct note *n;
+
+	while ((n = s->notes)) {
+		s->notes = n->next;
+		free((char *)n->text);
+		free(n);
+	}
+}
+
 void note_call(struct shadow *s, enum call_id id, const char *text)
 {
 	char buf[256];

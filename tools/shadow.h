@@ -48,6 +48,7 @@ struct shadow {
 };
 
 void note(struct shadow *s, const char *text);
+void notes_free(struct shadow *s);
 void note_call(struct shadow *s, enum call_id id, const char *text); /* "<call>: <text>" */
 
 /* ---- Spaces and threads ------------------------------------------------------------------ */
@@ -139,6 +140,8 @@ void import_stack_growth(struct shadow *s, struct space *space);
 /* The open file behind a process's descriptor, with a reference; NULL: no such descriptor. *special: not a plain file of a
  * known file system. */
 struct world_file *files_get(struct shadow *s, struct task *t, int fd, bool *special);
+/* Forget what was found out about devices. */
+void files_forget(void);
 /* A new attachment of a SysV segment of size bytes. */
 struct world_file *files_segment(struct shadow *s, uint64_t size, bool read_only);
 /* After the first mapping of f succeeded at addr: does Linux call it what stat(2) does? */

@@ -684,33 +684,19 @@ static int verdict(struct tracer *tr)
 	return s->nr_differences ? TOOL_DIFFERENT : TOOL_SAME;
 }
 
-int shadow_run(const struct shadow_options *options)
+static int run(struct tracer *tr, const struct world_system *system, struct recorder *recorder)
 {
-	struct shadow *s = tool_alloc(sizeof(*s));
-	struct tracer *tr = tool_alloc(sizeof(*tr));
-	struct recorder *recorder = NULL;
-	struct world_system system;
-	const char *what;
+	struct shadow *s = tr->s;
 	struct task *root;
-	int result, err;
+	const char *what;
+	int result;
 
-	s->options = *options;
-	s->notes_end = &s->notes;
-	tr->s = s;
-	if (options->record) {
-		recorder = recorder_open(options->record);
-		if (!recorder) {
-			tool_warn("cannot write %s: %s", options->record, strerror(errno));
-			return TOOL_MISUSE;
-		}
-	}
-	view_system(&system);
-	s->world = world_create(&system, recorder);
-	if (launch_start(&tr->launch, options->argv, OPTIONS))
+	if (launch_start(&tr->launch, s->options.argv, OPTIONS))
 		return TOOL_NOT_RUN;
+	s->world = world_create(system, recorder);
 	raise_descriptors();
 	watch_signals();
-	progress_start(&s->progress, options->quiet);
+	progress_start(&s->progress, s->options.quiet);
 	root = new_task(tr, tr->launch.pid);
 	root->stopped_once = true;
 	launch_go(&tr->launch);
@@ -718,11 +704,36 @@ int shadow_run(const struct shadow_options *options)
 	result = verdict(tr);
 	if (port_reports(s->world->q, &what) && result == TOOL_SAME)
 		result = TOOL_DIFFERENT;
+	world_destroy(s->world);
+	return result;
+}
+
+int shadow_run(const struct shadow_options *options)
+{
+	struct shadow *s = tool_alloc(sizeof(*s));
+	struct tracer *tr = tool_alloc(sizeof(*tr));
+	struct recorder *recorder = NULL;
+	struct world_system system;
+	int result, err;
+
+	s->options = *options;
+	s->notes_end = &s->notes;
+	tr->s = s;
+	if (options->record && !(recorder = recorder_open(options->record))) {
+		tool_warn("cannot write %s: %s", options->record, strerror(errno));
+		result = TOOL_MISUSE;
+	} else {
+		view_system(&system);
+		result = run(tr, &system, recorder);
+	}
 	err = recorder_close(recorder);
 	if (err) {
 		tool_warn("cannot write %s: %s", options->record, strerror(err));
 		result = TOOL_NOT_RUN;
 	}
-	world_destroy(s->world);
+	notes_free(s);
+	files_forget();
+	free(s);
+	free(tr);
 	return result;
 }

@@ -196,6 +196,16 @@ void world_file_put(struct world_file *f)
 	quire_file_put(f->world->q, &f->file);
 }
 
+void world_file_add_flags(struct world_file *f, uint32_t flags)
+{
+	if ((f->flags & flags) == flags)
+		return;
+	f->flags |= flags;
+	f->file.flags = f->flags & 0xffffff;
+	if (f->recorded)
+		record_flags(f->world->recorder, f);
+}
+
 void world_file_set_path(struct world_file *f, const char *path)
 {
 	char *old = f->path;

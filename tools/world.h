@@ -119,6 +119,8 @@ struct world_file *world_file_new(struct world *w, const struct world_file_desc 
 struct world_file *world_file_get(struct world *w, uint32_t id);
 /* Give back the reference that world_file_new() gave. */
 void world_file_put(struct world_file *f);
+/* QUIRE_FILE_* that came to be known later: seals, that it can't be mapped. */
+void world_file_add_flags(struct world_file *f, uint32_t flags);
 /* What maps shows from now on. */
 void world_file_set_path(struct world_file *f, const char *path);
 void world_file_set_identity(struct world_file *f, uint32_t dev_major, uint32_t dev_minor, uint64_t inode);
