@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of another space: as a debugger reads and writes it (access_process_vm), and page by page between two
- * spaces (process_vm_readv(2), process_vm_writev(2)). Called by hosts. Permission to look at that
- * process is the host's business.
+ * Memory of another space: as a debugger reads and writes it (access_process_vm), and page by page
+ * between two spaces (process_vm_readv(2), process_vm_writev(2)). Called by hosts. Permission to
+ * look at that process is the host's business.
  */
 #include <base/string.h>
 #include <mm/gup.h>
@@ -23,7 +23,10 @@ static uint64_t left_in_page(quire_uaddr_t addr)
 	return QUIRE_PAGE_SIZE - page_offset(addr);
 }
 
-/* We wrote to it without an entry: nobody else would tell its file. An anonymous page's entry knows. */
+/*
+ * We wrote to it without an entry: nobody else would tell its file. An anonymous page's entry
+ * knows.
+ */
 static void wrote_to(struct quire *q, struct quire_page *page)
 {
 	if (quire_page_kind(page) != QUIRE_PAGE_ANON)
@@ -32,8 +35,8 @@ static void wrote_to(struct quire *q, struct quire_page *page)
 
 /* ---- A debugger's access ----------------------------------------------------------------- */
 
-static void copy_buffer(struct quire *q, struct quire_page *page, uint64_t offset, unsigned char *buf, uint64_t n,
-			bool write)
+static void copy_buffer(struct quire *q, struct quire_page *page, uint64_t offset,
+			unsigned char *buf, uint64_t n, bool write)
 {
 	unsigned char *at = quire_page_kmap(q, page);
 
@@ -47,7 +50,8 @@ static void copy_buffer(struct quire *q, struct quire_page *page, uint64_t offse
 }
 
 /* Where there are no pages the driver may know a way. Bytes done, 0: none; *hole: no area here. */
-static uint64_t ask_driver(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t len, bool write, bool *hole)
+static uint64_t ask_driver(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t len,
+			   bool write, bool *hole)
 {
 	struct quire_vma *vma;
 	bool pinned;
@@ -65,7 +69,8 @@ static uint64_t ask_driver(struct quire_mm *mm, quire_uaddr_t addr, void *buf, u
 	return done > 0 ? (uint64_t)done : 0;
 }
 
-uint64_t quire_access_process_vm(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t len, uint32_t access)
+uint64_t quire_access_process_vm(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t len,
+				 uint32_t access)
 {
 	bool write = (access & QUIRE_ACCESS_WRITE) != 0;
 	unsigned char *at = buf;
@@ -100,7 +105,7 @@ struct local {
 	struct quire_mm *mm;
 	const struct quire_iovec *vec;
 	uint64_t offset; /* into *vec */
-	uint64_t left;   /* bytes, of all of them */
+	uint64_t left;	 /* bytes, of all of them */
 };
 
 static int check_lengths(const struct quire_iovec *vec, size_t nr)
@@ -115,10 +120,12 @@ static int check_lengths(const struct quire_iovec *vec, size_t nr)
 }
 
 /*
- * The caller's vectors must lie in what can be user memory, mapped or not; what is over the most that one call
- * moves is cut off, before that look if there is just one vector, after it if there are several.
+ * The caller's vectors must lie in what can be user memory, mapped or not; what is over the most
+ * that one call moves is cut off, before that look if there is just one vector, after it if there
+ * are several.
  */
-static int import_local(struct local *l, struct quire_mm *mm, const struct quire_iovec *vec, size_t nr)
+static int import_local(struct local *l, struct quire_mm *mm, const struct quire_iovec *vec,
+			size_t nr)
 {
 	uint64_t limit = mm->pt.fmt->user_end;
 	int err = check_lengths(vec, nr);
@@ -140,9 +147,12 @@ static int import_local(struct local *l, struct quire_mm *mm, const struct quire
 	return 0;
 }
 
-/* Both pages are ours; two kmaps, undone in reverse order. The ranges may overlap where both are one page. */
-static void copy_bytes(struct quire *q, struct quire_page *to, uint64_t to_offset, struct quire_page *from,
-		       uint64_t from_offset, uint64_t n)
+/*
+ * Both pages are ours; two kmaps, undone in reverse order. The ranges may overlap where both are
+ * one page.
+ */
+static void copy_bytes(struct quire *q, struct quire_page *to, uint64_t to_offset,
+		       struct quire_page *from, uint64_t from_offset, uint64_t n)
 {
 	unsigned char *t = quire_page_kmap(q, to);
 	unsigned char *f = quire_page_kmap(q, from);
@@ -153,10 +163,11 @@ static void copy_bytes(struct quire *q, struct quire_page *to, uint64_t to_offse
 }
 
 /*
- * Up to n bytes between the caller's place and page, at offset. What the caller's own memory does not
- * allow ends it: -EFAULT, with all before it copied. *n: bytes copied.
+ * Up to n bytes between the caller's place and page, at offset. What the caller's own memory does
+ * not allow ends it: -EFAULT, with all before it copied. *n: bytes copied.
  */
-static int copy_local(struct local *l, struct quire_page *page, uint64_t offset, uint64_t *n, bool write)
+static int copy_local(struct local *l, struct quire_page *page, uint64_t offset, uint64_t *n,
+		      bool write)
 {
 	struct quire *q = l->mm->q;
 	uint64_t done = 0;
@@ -172,10 +183,12 @@ static int copy_local(struct local *l, struct quire_page *page, uint64_t offset,
 			l->offset = 0;
 			continue;
 		}
-		err = quire_touch_page(l->mm, addr, write ? QUIRE_ACCESS_READ : QUIRE_ACCESS_WRITE, true, &mine);
+		err = quire_touch_page(l->mm, addr, write ? QUIRE_ACCESS_READ : QUIRE_ACCESS_WRITE,
+				       true, &mine);
 		if (err)
 			break;
-		part = min64(min64(*n - done, left_in_page(addr)), min64(l->vec->len - l->offset, l->left));
+		part = min64(min64(*n - done, left_in_page(addr)),
+			     min64(l->vec->len - l->offset, l->left));
 		if (write) {
 			copy_bytes(q, page, offset + done, mine, page_offset(addr), part);
 		} else {
@@ -191,7 +204,8 @@ static int copy_local(struct local *l, struct quire_page *page, uint64_t offset,
 	return err;
 }
 
-static int copy_remote_vector(struct local *l, struct quire_mm *remote, const struct quire_iovec *vec, bool write)
+static int copy_remote_vector(struct local *l, struct quire_mm *remote,
+			      const struct quire_iovec *vec, bool write)
 {
 	uint64_t done = 0;
 
@@ -199,7 +213,8 @@ static int copy_remote_vector(struct local *l, struct quire_mm *remote, const st
 		quire_uaddr_t addr = vec->base + done;
 		uint64_t n = min64(vec->len - done, left_in_page(addr));
 		struct quire_page *page;
-		int err = quire_get_user_page(remote, addr, write ? QUIRE_ACCESS_WRITE : QUIRE_ACCESS_READ, &page);
+		int err = quire_get_user_page(
+			remote, addr, write ? QUIRE_ACCESS_WRITE : QUIRE_ACCESS_READ, &page);
 
 		if (err)
 			return err;
@@ -215,8 +230,8 @@ static int copy_remote_vector(struct local *l, struct quire_mm *remote, const st
 }
 
 static int64_t copy_between(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,
-			    struct quire_mm *remote, const struct quire_iovec *rvec, size_t nr_remote,
-			    uint64_t flags, bool write)
+			    struct quire_mm *remote, const struct quire_iovec *rvec,
+			    size_t nr_remote, uint64_t flags, bool write)
 {
 	struct local l;
 	uint64_t wanted;
@@ -239,15 +254,16 @@ static int64_t copy_between(struct quire_mm *local, const struct quire_iovec *lv
 	return err;
 }
 
-int64_t quire_process_vm_readv(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,
-			       struct quire_mm *remote, const struct quire_iovec *rvec, size_t nr_remote, uint64_t flags)
+int64_t quire_process_vm_readv(struct quire_mm *local, const struct quire_iovec *lvec,
+			       size_t nr_local, struct quire_mm *remote,
+			       const struct quire_iovec *rvec, size_t nr_remote, uint64_t flags)
 {
 	return copy_between(local, lvec, nr_local, remote, rvec, nr_remote, flags, false);
 }
 
-int64_t quire_process_vm_writev(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,
-				struct quire_mm *remote, const struct quire_iovec *rvec, size_t nr_remote,
-				uint64_t flags)
+int64_t quire_process_vm_writev(struct quire_mm *local, const struct quire_iovec *lvec,
+				size_t nr_local, struct quire_mm *remote,
+				const struct quire_iovec *rvec, size_t nr_remote, uint64_t flags)
 {
 	return copy_between(local, lvec, nr_local, remote, rvec, nr_remote, flags, true);
 }

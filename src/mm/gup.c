@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * User pages for the kernel's own use: one page with a reference (get_user_pages), and faulting in whole ranges
- * (mlock, MAP_POPULATE). Called by hosts, access.c, mlock, mmap and madvise; outside grace periods,
- * without the writer lock. Never looks at what is in a page.
+ * User pages for the kernel's own use: one page with a reference (get_user_pages), and faulting in
+ * whole ranges (mlock, MAP_POPULATE). Called by hosts, access.c, mlock, mmap and madvise; outside
+ * grace periods, without the writer lock. Never looks at what is in a page.
  */
 #include <mm/fault.h>
 #include <mm/gup.h>
@@ -10,9 +10,9 @@
 /* ---- Following --------------------------------------------------------------------------- */
 
 /*
- * Leaf locked: is the entry good for the access as it stands? Present, or a page of an area without rights
- * that FORCE may look at; for a write writable, or, forced into an area that is read-only, a page
- * that is the area's alone.
+ * Leaf locked: is the entry good for the access as it stands? Present, or a page of an area without
+ * rights that FORCE may look at; for a write writable, or, forced into an area that is read-only, a
+ * page that is the area's alone.
  */
 static bool entry_serves(struct quire_fault *f, quire_pte_t entry)
 {
@@ -30,10 +30,13 @@ static bool entry_serves(struct quire_fault *f, quire_pte_t entry)
 	if ((f->vma->flags & QUIRE_VM_WRITE) || (has & QUIRE_PTE_SPECIAL))
 		return false;
 	page = quire_pfn_to_page(f->q, quire_pte_pfn(fmt, entry));
-	return page && (quire_load(&page->flags) & (QUIRE_PG_KIND_MASK | QUIRE_PG_EXCLUSIVE | QUIRE_PG_LOCKED)) == own;
+	return page && (quire_load(&page->flags) &
+			(QUIRE_PG_KIND_MASK | QUIRE_PG_EXCLUSIVE | QUIRE_PG_LOCKED)) == own;
 }
 
-/* The page behind an entry that serves, if it has one: raw frames have none but the page of zeroes. */
+/*
+ * The page behind an entry that serves, if it has one: raw frames have none but the page of zeroes.
+ */
 static struct quire_page *page_of(struct quire_fault *f, quire_pte_t entry)
 {
 	quire_pfn_t pfn = quire_pte_pfn(f->mm->pt.fmt, entry);
@@ -44,10 +47,14 @@ static struct quire_page *page_of(struct quire_fault *f, quire_pte_t entry)
 	return pfn == quire_page_to_pfn(f->q, zero) ? zero : NULL;
 }
 
-/* DONE: what is there serves, *page (unless NULL) has a reference. AGAIN: a fault is needed. Or what is wrong. */
+/*
+ * DONE: what is there serves, *page (unless NULL) has a reference. AGAIN: a fault is needed. Or
+ * what is wrong.
+ */
 static enum quire_outcome follow(struct quire_fault *f, struct quire_page **page)
 {
-	quire_ptebits_t marks = QUIRE_PTE_ACCESSED | (quire_fault_is_write(f) ? QUIRE_PTE_DIRTY : 0);
+	quire_ptebits_t marks =
+		QUIRE_PTE_ACCESSED | (quire_fault_is_write(f) ? QUIRE_PTE_DIRTY : 0);
 	enum quire_outcome r = quire_fault_find(f);
 	quire_pte_t entry, marked;
 
@@ -55,7 +62,8 @@ static enum quire_outcome follow(struct quire_fault *f, struct quire_page **page
 		return r;
 	quire_cursor_open(&f->c, &f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE, 0);
 	f->cursor_open = true;
-	if (!quire_cursor_seek(&f->c, f->addr) || quire_load_acquire(&f->vma->state) != QUIRE_VMA_ALIVE)
+	if (!quire_cursor_seek(&f->c, f->addr) ||
+	    quire_load_acquire(&f->vma->state) != QUIRE_VMA_ALIVE)
 		return QUIRE_FAULT_AGAIN;
 	entry = quire_cursor_get(&f->c, f->addr);
 	if (!entry_serves(f, entry))
@@ -85,7 +93,8 @@ static int error_of(enum quire_outcome r)
 	}
 }
 
-int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user, struct quire_page **page)
+int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user,
+		     struct quire_page **page)
 {
 	struct quire_fault f;
 	enum quire_outcome r;
@@ -104,7 +113,8 @@ int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, b
 	return error_of(r);
 }
 
-int quire_get_user_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, struct quire_page **page)
+int quire_get_user_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
+			struct quire_page **page)
 {
 	*page = NULL;
 	return quire_touch_page(mm, addr, access, false, page);
@@ -116,11 +126,12 @@ int quire_get_user_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access
 struct stretch {
 	quire_uaddr_t start, end; /* the area's part of the range */
 	uint64_t flags;
-	uint64_t pages_in_file;   /* from start on; UINT64_MAX: no file, or a driver's */
+	uint64_t pages_in_file; /* from start on; UINT64_MAX: no file, or a driver's */
 };
 
 /* The first area at or after addr that has something of [addr, end). */
-static bool find_stretch(struct quire_mm *mm, quire_uaddr_t addr, quire_uaddr_t end, struct stretch *s)
+static bool find_stretch(struct quire_mm *mm, quire_uaddr_t addr, quire_uaddr_t end,
+			 struct stretch *s)
 {
 	struct quire_vma *vma;
 	bool found;
@@ -144,7 +155,10 @@ static bool find_stretch(struct quire_mm *mm, quire_uaddr_t addr, quire_uaddr_t 
 	return found;
 }
 
-/* Private memory that can be written is written to, so that no copy is left to be made; the rest is read. */
+/*
+ * Private memory that can be written is written to, so that no copy is left to be made; the rest is
+ * read.
+ */
 static uint32_t populate_access(uint64_t flags)
 {
 	uint32_t access = QUIRE_ACCESS_READ;
@@ -164,8 +178,10 @@ static bool has_guards(struct quire_mm *mm, const struct stretch *s)
 	while (!found && quire_cursor_next_leaf(&c)) {
 		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
 
-		for (; !found && a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE))
-			found = quire_pte_kind(mm->pt.fmt, quire_cursor_get(&c, a)) == QUIRE_PTE_GUARD;
+		for (; !found && a < c.leaf_end;
+		     a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE))
+			found = quire_pte_kind(mm->pt.fmt, quire_cursor_get(&c, a)) ==
+				QUIRE_PTE_GUARD;
 	}
 	quire_cursor_close(&c);
 	return found;

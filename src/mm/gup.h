@@ -8,10 +8,11 @@
 #include <mm/internal.h>
 
 /*
- * Make sure that the page at addr is there for access; with a reference in *page unless page is NULL. user: with the rights
- * that the hardware gives user code, and growing stacks, as copy_to_user() does; else with those of get_user_pages(). 0,
- * -EFAULT, -ENOMEM. May sleep.
+ * Make sure that the page at addr is there for access; with a reference in *page unless page is
+ * NULL. user: with the rights that the hardware gives user code, and growing stacks, as
+ * copy_to_user() does; else with those of get_user_pages(). 0, -EFAULT, -ENOMEM. May sleep.
  */
-int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user, struct quire_page **page);
+int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user,
+		     struct quire_page **page);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a mapped page counts as, and the rights that an area's entries have. Called by faults, zap and copy for each
- * entry that they set or empty. Never looks at a table itself.
+ * What a mapped page counts as, and the rights that an area's entries have. Called by faults, zap
+ * and copy for each entry that they set or empty. Never looks at a table itself.
  */
 #include <mm/internal.h>
 
@@ -27,7 +27,10 @@ int64_t quire_mm_rss(const struct quire_mm *mm)
 	       quire_load(&mm->rss[QUIRE_RSS_SHMEM]);
 }
 
-/* Only ever raised, and only looked at when rss is about to fall: readers take the larger of the two. */
+/*
+ * Only ever raised, and only looked at when rss is about to fall: readers take the larger of the
+ * two.
+ */
 void quire_update_hiwater_rss(struct quire_mm *mm)
 {
 	int64_t rss = quire_mm_rss(mm), high = quire_load(&mm->hiwater_rss);
@@ -42,7 +45,8 @@ void quire_update_hiwater_rss(struct quire_mm *mm)
 
 static enum quire_stat mapped_stat(const struct quire_page *page)
 {
-	return quire_page_kind(page) == QUIRE_PAGE_ANON ? QUIRE_STAT_ANON_MAPPED : QUIRE_STAT_FILE_MAPPED;
+	return quire_page_kind(page) == QUIRE_PAGE_ANON ? QUIRE_STAT_ANON_MAPPED
+							: QUIRE_STAT_FILE_MAPPED;
 }
 
 void quire_page_mapped(struct quire *q, struct quire_page *page)
@@ -60,7 +64,10 @@ void quire_page_unmapped(struct quire *q, struct quire_page *page)
 		quire_stat_add(q, mapped_stat(page), -1);
 }
 
-/* Nobody else has seen the page: whoever finds it finds it through the entry that is stored afterwards. */
+/*
+ * Nobody else has seen the page: whoever finds it finds it through the entry that is stored
+ * afterwards.
+ */
 void quire_page_make_anon(struct quire_vma *vma, struct quire_page *page, quire_uaddr_t addr)
 {
 	uint32_t flags = QUIRE_PG_UPTODATE | QUIRE_PG_EXCLUSIVE;
@@ -90,8 +97,8 @@ bool quire_vma_is_tracked(const struct quire_vma *vma)
 }
 
 /*
- * As x86 has it without protection keys: what may be written or executed may be read, since a present
- * entry always can.
+ * As x86 has it without protection keys: what may be written or executed may be read, since a
+ * present entry always can.
  */
 quire_ptebits_t quire_vma_ptebits(const struct quire_vma *vma)
 {
@@ -102,7 +109,8 @@ quire_ptebits_t quire_vma_ptebits(const struct quire_vma *vma)
 	bits = QUIRE_PTE_READ | QUIRE_PTE_USER;
 	if (vma->flags & QUIRE_VM_EXEC)
 		bits |= QUIRE_PTE_EXEC;
-	if ((vma->flags & QUIRE_VM_WRITE) && (vma->flags & QUIRE_VM_SHARED) && !quire_vma_is_tracked(vma))
+	if ((vma->flags & QUIRE_VM_WRITE) && (vma->flags & QUIRE_VM_SHARED) &&
+	    !quire_vma_is_tracked(vma))
 		bits |= QUIRE_PTE_WRITE;
 	return bits;
 }
@@ -110,9 +118,9 @@ quire_ptebits_t quire_vma_ptebits(const struct quire_vma *vma)
 /* ---- Pins -------------------------------------------------------------------------------- */
 
 /*
- * A driver's operation may sleep, so the area it works for must outlive grace periods; and its close()
- * must not come in the middle. Fence against fence: either the pinner sees the area dead, or
- * whoever killed it sees the pin.
+ * A driver's operation may sleep, so the area it works for must outlive grace periods; and its
+ * close() must not come in the middle. Fence against fence: either the pinner sees the area dead,
+ * or whoever killed it sees the pin.
  */
 bool quire_vma_pin(struct quire_vma *vma)
 {
@@ -130,7 +138,8 @@ void quire_vma_unpin(struct quire_vma *vma)
 
 	/* With the last pin gone the area may be, too. */
 	quire_grace_enter(q);
-	if (quire_fetch_sub(&vma->pins, 1u) == 1 && quire_load_acquire(&vma->state) == QUIRE_VMA_DEAD)
+	if (quire_fetch_sub(&vma->pins, 1u) == 1 &&
+	    quire_load_acquire(&vma->state) == QUIRE_VMA_DEAD)
 		quire_port_wake(q, &vma->pins, ~0u);
 	quire_grace_leave(q);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Growing a stack downwards: the one thing for which a fault takes the writer lock. Called by faults of
- * user code and by accesses from other processes, never by get_user_pages.
+ * Growing a stack downwards: the one thing for which a fault takes the writer lock. Called by
+ * faults of user code and by accesses from other processes, never by get_user_pages.
  *
  *	before            |guard gap|        |--stack--|
  *	access at a                   a
@@ -10,7 +10,10 @@
 #include <mm/internal.h>
 #include <mm/plan.h>
 
-/* Below a stack there must be a gap to the next thing that could be accessed, unless that is a stack too. */
+/*
+ * Below a stack there must be a gap to the next thing that could be accessed, unless that is a
+ * stack too.
+ */
 static bool keeps_guard_gap(struct quire_mm *mm, const struct quire_vma *vma, quire_uaddr_t start)
 {
 	const struct quire_vma *prev = quire_index_before(&mm->index, vma->start);
@@ -50,7 +53,10 @@ static int replace_by_longer(struct quire_mm *mm, struct quire_vma *vma, quire_u
 
 	quire_plan_init(&plan, mm);
 	copy = quire_plan_take(&plan, vma);
-	/* As in Linux a stack that has grown has an owner, chosen by what it had for neighbours before. */
+	/*
+	 * As in Linux a stack that has grown has an owner, chosen by what it had for neighbours
+	 * before.
+	 */
 	if (!copy || quire_anon_prepare(copy)) {
 		quire_plan_cancel(&plan);
 		return -QUIRE_ENOMEM;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * process_vm_readv(2), process_vm_writev(2) and a debugger's access, on the simulated machine. The answers were
- * seen on Linux 6.18, x86-64, call by call.
+ * process_vm_readv(2), process_vm_writev(2) and a debugger's access, on the simulated machine. The
+ * answers were seen on Linux 6.18, x86-64, call by call.
  *
  *	remote   R  [ 4 pages, RW ][guard in the second page]
  *	local    L  [ 4 pages, RW ]  hole behind
@@ -60,36 +60,43 @@ static void put_guard(struct quire_mm *mm, uint64_t addr)
 	quire_cursor_close(&c);
 }
 
-#define VEC(...) (struct quire_iovec[]){ __VA_ARGS__ }
+#define VEC(...)                                                                                   \
+	(struct quire_iovec[])                                                                     \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
 
 static int64_t readv(const struct quire_iovec *l, size_t nl, const struct quire_iovec *r, size_t nr)
 {
 	return quire_process_vm_readv(space.mm, l, nl, remote, r, nr, 0);
 }
 
-static int64_t writev(const struct quire_iovec *l, size_t nl, const struct quire_iovec *r, size_t nr)
+static int64_t writev(const struct quire_iovec *l, size_t nl, const struct quire_iovec *r,
+		      size_t nr)
 {
 	return quire_process_vm_writev(space.mm, l, nl, remote, r, nr, 0);
 }
 
 static void bytes_come_and_go(void **state)
 {
-	assert_int_equal(readv(VEC({ L + 10, 3 * PAGE }), 1, VEC({ R, 3 * PAGE }), 1), 3 * PAGE);
+	assert_int_equal(readv(VEC({L + 10, 3 * PAGE}), 1, VEC({R, 3 * PAGE}), 1), 3 * PAGE);
 	for (unsigned i = 0; i < 3 * PAGE; i += 97)
 		assert_int_equal(get(L + 10 + i), (unsigned char)(i / 97 + 1));
 	set(L, 99);
 	set(L + PAGE, 98);
 	/* Several vectors on both sides, cut at different places. */
-	assert_int_equal(writev(VEC({ L, 1 }, { L, 0 }, { L + PAGE, 1 }), 3, VEC({ R + 5, 1 }, { R + PAGE - 1, 1 }), 2), 2);
+	assert_int_equal(writev(VEC({L, 1}, {L, 0}, {L + PAGE, 1}), 3,
+				VEC({R + 5, 1}, {R + PAGE - 1, 1}), 2),
+			 2);
 	assert_int_equal(remote_byte(R + 5), 99);
 	assert_int_equal(remote_byte(R + PAGE - 1), 98);
 }
 
 static void the_shorter_side_decides(void **state)
 {
-	assert_int_equal(readv(VEC({ L, 50 }), 1, VEC({ R, 200 }), 1), 50);
-	assert_int_equal(readv(VEC({ L, 200 }), 1, VEC({ R, 20 }, { R, 30 }), 2), 50);
-	assert_int_equal(readv(VEC({ L, 200 }), 1, VEC({ R, 10 }, { R, 0 }, { R, 10 }), 3), 20);
+	assert_int_equal(readv(VEC({L, 50}), 1, VEC({R, 200}), 1), 50);
+	assert_int_equal(readv(VEC({L, 200}), 1, VEC({R, 20}, {R, 30}), 2), 50);
+	assert_int_equal(readv(VEC({L, 200}), 1, VEC({R, 10}, {R, 0}, {R, 10}), 3), 20);
 }
 
 static void arguments_are_checked_in_linux_s_order(void **state)
@@ -98,46 +105,51 @@ static void arguments_are_checked_in_linux_s_order(void **state)
 	const uint64_t huge = INT64_MAX;
 
 	for (unsigned i = 0; i < 1025; i++)
-		many[i] = (struct quire_iovec){ L, 0 };
-	assert_int_equal(quire_process_vm_readv(space.mm, VEC({ L, 1 }), 1, remote, VEC({ R, 1 }), 1, 1), -QUIRE_EINVAL);
-	assert_int_equal(readv(many, 1025, VEC({ R, 1 }), 1), -QUIRE_EINVAL);
-	assert_int_equal(readv(VEC({ L, 1 }), 1, many, 1025), -QUIRE_EINVAL);
-	assert_int_equal(readv(VEC({ L, 10 }, { L, UINT64_MAX }), 2, VEC({ R, 1 }), 1), -QUIRE_EINVAL);
-	assert_int_equal(readv(VEC({ L, 10 }), 1, VEC({ R, 10 }, { R, UINT64_MAX }), 2), -QUIRE_EINVAL);
+		many[i] = (struct quire_iovec){L, 0};
+	assert_int_equal(
+		quire_process_vm_readv(space.mm, VEC({L, 1}), 1, remote, VEC({R, 1}), 1, 1),
+		-QUIRE_EINVAL);
+	assert_int_equal(readv(many, 1025, VEC({R, 1}), 1), -QUIRE_EINVAL);
+	assert_int_equal(readv(VEC({L, 1}), 1, many, 1025), -QUIRE_EINVAL);
+	assert_int_equal(readv(VEC({L, 10}, {L, UINT64_MAX}), 2, VEC({R, 1}), 1), -QUIRE_EINVAL);
+	assert_int_equal(readv(VEC({L, 10}), 1, VEC({R, 10}, {R, UINT64_MAX}), 2), -QUIRE_EINVAL);
 	/* Nothing to move on this side: the other is not looked at. */
 	assert_int_equal(readv(many, 0, many, 1025), 0);
-	assert_int_equal(readv(VEC({ L, 0 }), 1, VEC({ R, UINT64_MAX }), 1), 0);
-	assert_int_equal(readv(VEC({ L, 1 }), 1, many, 0), 0);
-	assert_int_equal(readv(VEC({ L, 1 }), 1, VEC({ UINT64_MAX - PAGE, 0 }), 1), 0);
+	assert_int_equal(readv(VEC({L, 0}), 1, VEC({R, UINT64_MAX}), 1), 0);
+	assert_int_equal(readv(VEC({L, 1}), 1, many, 0), 0);
+	assert_int_equal(readv(VEC({L, 1}), 1, VEC({UINT64_MAX - PAGE, 0}), 1), 0);
 	/* This side must be where user memory can be, mapped or not. */
-	assert_int_equal(readv(VEC({ L, 10 }, { TASK_END, 0 }), 2, VEC({ R, 20 }), 1), 10);
-	assert_int_equal(readv(VEC({ L, 10 }, { TASK_END, 1 }), 2, VEC({ R, 20 }), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({ L, 10 }, { TASK_END - 1, 1 }), 2, VEC({ R, 20 }), 1), 10);
-	assert_int_equal(readv(VEC({ L, 10 }, { TASK_END - 1, 2 }), 2, VEC({ R, 20 }), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({ L, 10 }, { 0x800000000000, 0 }), 2, VEC({ R, 20 }), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({ L, 10 }, { UINT64_MAX - 255, 2 }), 2, VEC({ R, 20 }), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({ TASK_END, 1 }), 1, VEC({ R, 20 }), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, 10}, {TASK_END, 0}), 2, VEC({R, 20}), 1), 10);
+	assert_int_equal(readv(VEC({L, 10}, {TASK_END, 1}), 2, VEC({R, 20}), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, 10}, {TASK_END - 1, 1}), 2, VEC({R, 20}), 1), 10);
+	assert_int_equal(readv(VEC({L, 10}, {TASK_END - 1, 2}), 2, VEC({R, 20}), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, 10}, {0x800000000000, 0}), 2, VEC({R, 20}), 1),
+			 -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, 10}, {UINT64_MAX - 255, 2}), 2, VEC({R, 20}), 1),
+			 -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({TASK_END, 1}), 1, VEC({R, 20}), 1), -QUIRE_EFAULT);
 	/* One vector is cut to what a call can move before that, several are not. */
-	assert_int_equal(readv(VEC({ L, huge }), 1, VEC({ R, 200 }), 1), 200);
-	assert_int_equal(readv(VEC({ L, 10 }, { L, huge }), 2, VEC({ R, 200 }), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({ L, 10 }), 1, VEC({ R, huge }), 1), 10);
-	assert_int_equal(readv(VEC({ L, 10 }), 1, VEC({ UINT64_MAX - PAGE, huge }), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({ L, 10 }), 1, VEC({ 0xffff800000000000, 5 }), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, huge}), 1, VEC({R, 200}), 1), 200);
+	assert_int_equal(readv(VEC({L, 10}, {L, huge}), 2, VEC({R, 200}), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, 10}), 1, VEC({R, huge}), 1), 10);
+	assert_int_equal(readv(VEC({L, 10}), 1, VEC({UINT64_MAX - PAGE, huge}), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, 10}), 1, VEC({0xffff800000000000, 5}), 1), -QUIRE_EFAULT);
 }
 
 static void what_was_copied_before_a_fault_counts(void **state)
 {
 	put_guard(remote, R + PAGE);
-	assert_int_equal(readv(VEC({ L, 4 * PAGE }), 1, VEC({ R, 4 * PAGE }), 1), PAGE);
-	assert_int_equal(readv(VEC({ L, 4 * PAGE }), 1, VEC({ R + PAGE + 10, PAGE }), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({ L, 100 }), 1, VEC({ R, 10 }, { R + PAGE, 10 }, { R, 10 }), 3), 10);
+	assert_int_equal(readv(VEC({L, 4 * PAGE}), 1, VEC({R, 4 * PAGE}), 1), PAGE);
+	assert_int_equal(readv(VEC({L, 4 * PAGE}), 1, VEC({R + PAGE + 10, PAGE}), 1),
+			 -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, 100}), 1, VEC({R, 10}, {R + PAGE, 10}, {R, 10}), 3), 10);
 	/* The same on this side, to the byte. */
 	put_guard(space.mm, L + PAGE);
-	assert_int_equal(readv(VEC({ L + PAGE - 100, 200 }), 1, VEC({ R, 200 }), 1), 100);
-	assert_int_equal(writev(VEC({ L + PAGE - 100, 200 }), 1, VEC({ R, 200 }), 1), 100);
-	assert_int_equal(readv(VEC({ L + PAGE, 200 }), 1, VEC({ R, 200 }), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({ L + PAGE - 6, 20 }, { L, 50 }), 2, VEC({ R, 40 }), 1), 6);
-	assert_int_equal(readv(VEC({ L + PAGE - 6, 20 }, { L, 50 }), 2, VEC({ R, 6 }, { R, 10 }), 2), 6);
+	assert_int_equal(readv(VEC({L + PAGE - 100, 200}), 1, VEC({R, 200}), 1), 100);
+	assert_int_equal(writev(VEC({L + PAGE - 100, 200}), 1, VEC({R, 200}), 1), 100);
+	assert_int_equal(readv(VEC({L + PAGE, 200}), 1, VEC({R, 200}), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L + PAGE - 6, 20}, {L, 50}), 2, VEC({R, 40}), 1), 6);
+	assert_int_equal(readv(VEC({L + PAGE - 6, 20}, {L, 50}), 2, VEC({R, 6}, {R, 10}), 2), 6);
 }
 
 /* The other side's rights are the areas' flags; this side's are what the hardware lets through. */
@@ -149,13 +161,13 @@ static void rights_of_the_two_sides(void **state)
 	put_area(space.mm, L + 8 * PAGE, 1, VM_W);
 	put_area(space.mm, L + 10 * PAGE, 1, VM_X);
 	put_area(space.mm, L + 12 * PAGE, 1, VM_R);
-	assert_int_equal(readv(VEC({ L, 100 }), 1, VEC({ R + 8 * PAGE, 100 }), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({ L, 100 }), 1, VEC({ R + 10 * PAGE, 100 }), 1), -QUIRE_EFAULT);
-	assert_int_equal(writev(VEC({ L, 100 }), 1, VEC({ R + 10 * PAGE, 100 }), 1), 100);
-	assert_int_equal(writev(VEC({ L, 100 }), 1, VEC({ R + 12 * PAGE, 100 }), 1), -QUIRE_EFAULT);
-	assert_int_equal(writev(VEC({ L + 8 * PAGE, 100 }), 1, VEC({ R, 100 }), 1), 100);
-	assert_int_equal(writev(VEC({ L + 10 * PAGE, 100 }), 1, VEC({ R, 100 }), 1), 100);
-	assert_int_equal(readv(VEC({ L + 12 * PAGE, 100 }), 1, VEC({ R, 100 }), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, 100}), 1, VEC({R + 8 * PAGE, 100}), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L, 100}), 1, VEC({R + 10 * PAGE, 100}), 1), -QUIRE_EFAULT);
+	assert_int_equal(writev(VEC({L, 100}), 1, VEC({R + 10 * PAGE, 100}), 1), 100);
+	assert_int_equal(writev(VEC({L, 100}), 1, VEC({R + 12 * PAGE, 100}), 1), -QUIRE_EFAULT);
+	assert_int_equal(writev(VEC({L + 8 * PAGE, 100}), 1, VEC({R, 100}), 1), 100);
+	assert_int_equal(writev(VEC({L + 10 * PAGE, 100}), 1, VEC({R, 100}), 1), 100);
+	assert_int_equal(readv(VEC({L + 12 * PAGE, 100}), 1, VEC({R, 100}), 1), -QUIRE_EFAULT);
 }
 
 /* Writing to another process breaks copies there as its own write would. */
@@ -164,7 +176,7 @@ static void writes_break_copies(void **state)
 	struct quire_mm *child = fork_space(remote);
 
 	set(L, 123);
-	assert_int_equal(writev(VEC({ L, 1 }), 1, VEC({ R, 1 }), 1), 1);
+	assert_int_equal(writev(VEC({L, 1}), 1, VEC({R, 1}), 1), 1);
 	assert_int_equal(remote_byte(R), 123);
 	run_in(child);
 	assert_int_equal(get(R), 1);
@@ -178,8 +190,9 @@ static void only_one_s_own_stack_grows(void **state)
 	put_area(remote, R + 0x800000, 1, VM_RW | QUIRE_VM_GROWSDOWN);
 	space.mm->limits.stack = 8 << 20;
 	remote->limits.stack = 8 << 20;
-	assert_int_equal(readv(VEC({ L + 0x800000 - 3 * PAGE, 8 }), 1, VEC({ R, 8 }), 1), 8);
-	assert_int_equal(readv(VEC({ L, 8 }), 1, VEC({ R + 0x800000 - 3 * PAGE, 8 }), 1), -QUIRE_EFAULT);
+	assert_int_equal(readv(VEC({L + 0x800000 - 3 * PAGE, 8}), 1, VEC({R, 8}), 1), 8);
+	assert_int_equal(readv(VEC({L, 8}), 1, VEC({R + 0x800000 - 3 * PAGE, 8}), 1),
+			 -QUIRE_EFAULT);
 	assert_int_equal(area(space.mm, L + 0x800000)->start, L + 0x800000 - 3 * PAGE);
 	assert_int_equal(area(remote, R + 0x800000)->start, R + 0x800000);
 }
@@ -191,21 +204,34 @@ static void a_debugger_reads_and_writes_what_it_can_reach(void **state)
 	unsigned char buf[3 * PAGE];
 
 	memset(buf, 0, sizeof(buf));
-	assert_int_equal(quire_access_process_vm(remote, R, buf, 2 * PAGE, QUIRE_ACCESS_READ), 2 * PAGE);
+	assert_int_equal(quire_access_process_vm(remote, R, buf, 2 * PAGE, QUIRE_ACCESS_READ),
+			 2 * PAGE);
 	assert_int_equal(buf[97], 2);
-	assert_int_equal(quire_access_process_vm(remote, R + 2 * PAGE, buf, 3 * PAGE, QUIRE_ACCESS_READ), 2 * PAGE);
+	assert_int_equal(
+		quire_access_process_vm(remote, R + 2 * PAGE, buf, 3 * PAGE, QUIRE_ACCESS_READ),
+		2 * PAGE);
 	assert_int_equal(quire_access_process_vm(remote, R - 1, buf, 2, QUIRE_ACCESS_READ), 0);
-	assert_int_equal(quire_access_process_vm(remote, 0xffff800000000000, buf, 2, QUIRE_ACCESS_READ), 0);
+	assert_int_equal(
+		quire_access_process_vm(remote, 0xffff800000000000, buf, 2, QUIRE_ACCESS_READ), 0);
 
 	assert_int_equal(quire_mprotect(remote, R, PAGE, QUIRE_PROT_READ), 0);
-	assert_int_equal(quire_access_process_vm(remote, R, (char[]){ 55 }, 1, QUIRE_ACCESS_WRITE), 0);
-	assert_int_equal(quire_access_process_vm(remote, R, (char[]){ 55 }, 1, QUIRE_ACCESS_WRITE | QUIRE_ACCESS_FORCE), 1);
+	assert_int_equal(quire_access_process_vm(remote, R, (char[]){55}, 1, QUIRE_ACCESS_WRITE),
+			 0);
+	assert_int_equal(quire_access_process_vm(remote, R, (char[]){55}, 1,
+						 QUIRE_ACCESS_WRITE | QUIRE_ACCESS_FORCE),
+			 1);
 	assert_int_equal(remote_byte(R), 55);
 	assert_int_equal(quire_mprotect(remote, R, PAGE, QUIRE_PROT_NONE), 0);
-	assert_int_equal(quire_access_process_vm(remote, R, buf, 1, QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE), 1);
+	assert_int_equal(
+		quire_access_process_vm(remote, R, buf, 1, QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE),
+		1);
 	assert_int_equal(buf[0], 55);
-	assert_int_equal(quire_access_process_vm(remote, R, (char[]){ 56 }, 1, QUIRE_ACCESS_WRITE | QUIRE_ACCESS_FORCE), 1);
-	assert_int_equal(quire_access_process_vm(remote, R, buf, 1, QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE), 1);
+	assert_int_equal(quire_access_process_vm(remote, R, (char[]){56}, 1,
+						 QUIRE_ACCESS_WRITE | QUIRE_ACCESS_FORCE),
+			 1);
+	assert_int_equal(
+		quire_access_process_vm(remote, R, buf, 1, QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE),
+		1);
 	assert_int_equal(buf[0], 56);
 }
 
@@ -216,8 +242,9 @@ static void a_debugger_does_not_write_behind_a_file_s_back(void **state)
 
 	assert_int_equal(quire_shmem_file(space.q, PAGE, &file), 0);
 	put_file(remote, R + 8 * PAGE, 1, VM_R | VM_S, file, 0);
-	assert_int_equal(quire_access_process_vm(remote, R + 8 * PAGE, (char[]){ 1 }, 1,
-						 QUIRE_ACCESS_WRITE | QUIRE_ACCESS_FORCE), 0);
+	assert_int_equal(quire_access_process_vm(remote, R + 8 * PAGE, (char[]){1}, 1,
+						 QUIRE_ACCESS_WRITE | QUIRE_ACCESS_FORCE),
+			 0);
 	quire_file_put(space.q, file);
 }
 
@@ -228,9 +255,13 @@ static void a_debugger_grows_stacks(void **state)
 
 	put_area(remote, stack, 1, VM_RW | QUIRE_VM_GROWSDOWN);
 	remote->limits.stack = 4 * PAGE;
-	assert_int_equal(quire_access_process_vm(remote, stack - 3 * PAGE, buf, 2 * PAGE, QUIRE_ACCESS_READ), 2 * PAGE);
+	assert_int_equal(
+		quire_access_process_vm(remote, stack - 3 * PAGE, buf, 2 * PAGE, QUIRE_ACCESS_READ),
+		2 * PAGE);
 	assert_int_equal(area(remote, stack)->start, stack - 3 * PAGE);
-	assert_int_equal(quire_access_process_vm(remote, stack - 4 * PAGE, buf, 2 * PAGE, QUIRE_ACCESS_READ), 0);
+	assert_int_equal(
+		quire_access_process_vm(remote, stack - 4 * PAGE, buf, 2 * PAGE, QUIRE_ACCESS_READ),
+		0);
 }
 
 int main(void)

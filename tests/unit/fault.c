@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults on private memory, on the simulated machine with real loads and stores: demand zero, rights and
- * signals, copy-on-write, guards, growing stacks, want of memory, several CPUs at once. Files and drivers
- * are in fault_file.c. What each signal must be was seen on Linux 6.18, x86-64.
+ * Faults on private memory, on the simulated machine with real loads and stores: demand zero,
+ * rights and signals, copy-on-write, guards, growing stacks, want of memory, several CPUs at once.
+ * Files and drivers are in fault_file.c. What each signal must be was seen on Linux 6.18, x86-64.
  */
 #include <sched.h>
 
@@ -87,7 +87,8 @@ static void no_area_no_access(void **state)
 	assert_maperr(QUIRE_ACCESS_EXEC, BASE + PAGE + 17);
 	assert_maperr(QUIRE_ACCESS_READ, 0x7ffffffff123); /* the page that user space never has */
 	/* The kernel's half, as the hardware reports it. */
-	assert_int_equal(quire_fault(space.mm, 0xffff800000001003, QUIRE_ACCESS_READ, &sig), -QUIRE_EFAULT);
+	assert_int_equal(quire_fault(space.mm, 0xffff800000001003, QUIRE_ACCESS_READ, &sig),
+			 -QUIRE_EFAULT);
 	assert_int_equal(sig.signo, QUIRE_SIGSEGV);
 	assert_int_equal(sig.code, QUIRE_SEGV_MAPERR);
 	assert_int_equal(sig.addr, 0xffff800000001003);
@@ -160,7 +161,8 @@ static void guards_are_like_holes(void **state)
 	assert_maperr(QUIRE_ACCESS_EXEC, BASE + PAGE);
 	set(BASE + 2 * PAGE, 2);
 	/* DONTNEED keeps them, munmap does not. */
-	quire_zap_range(space.mm, area(space.mm, BASE), BASE, BASE + 3 * PAGE, QUIRE_ZAP_KEEP_GUARDS);
+	quire_zap_range(space.mm, area(space.mm, BASE), BASE, BASE + 3 * PAGE,
+			QUIRE_ZAP_KEEP_GUARDS);
 	assert_maperr(QUIRE_ACCESS_READ, BASE + PAGE);
 	assert_int_equal(get(BASE), 0);
 	quire_zap_range(space.mm, area(space.mm, BASE), BASE, BASE + 3 * PAGE, 0);
@@ -309,7 +311,7 @@ static void the_last_one_keeps_the_page(void **state)
 
 static void a_chain_of_forks(void **state)
 {
-	struct quire_mm *mm[6] = { space.mm };
+	struct quire_mm *mm[6] = {space.mm};
 
 	put_area(mm[0], BASE, 6, VM_RW);
 	for (unsigned i = 0; i < 6; i++)
@@ -341,7 +343,10 @@ static unsigned char byte_of(struct quire_page *page)
 	return byte;
 }
 
-/* The child takes a reference for reading and unmaps. Nobody else maps the page now; yet the parent must copy. */
+/*
+ * The child takes a reference for reading and unmaps. Nobody else maps the page now; yet the parent
+ * must copy.
+ */
 static void a_reader_with_a_reference_does_not_see_later_writes(void **state)
 {
 	struct quire_mm *mm = space.mm, *child;
@@ -359,7 +364,10 @@ static void a_reader_with_a_reference_does_not_see_later_writes(void **state)
 	quire_page_put(space.q, page);
 }
 
-/* But whoever has a reference to a page that is ours alone works on that page, whatever happens to its rights. */
+/*
+ * But whoever has a reference to a page that is ours alone works on that page, whatever happens to
+ * its rights.
+ */
 static void a_reference_to_our_own_page_stays_ours(void **state)
 {
 	struct quire_mm *mm = space.mm;
@@ -389,7 +397,8 @@ static void guards_and_rights_cross_a_fork(void **state)
 	assert_int_equal(get(BASE), 1);
 	assert_accerr(QUIRE_ACCESS_READ, BASE + PAGE);
 	assert_maperr(QUIRE_ACCESS_READ, BASE + 2 * PAGE);
-	assert_int_equal(quire_mprotect(child, BASE + PAGE, PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE), 0);
+	assert_int_equal(
+		quire_mprotect(child, BASE + PAGE, PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE), 0);
 	assert_int_equal(get(BASE + PAGE), 2);
 	set(BASE + PAGE, 3);
 	run_in(mm);
@@ -504,7 +513,8 @@ static void force_reads_what_may_be_read(void **state)
 	set(BASE, 1);
 	assert_int_equal(quire_mprotect(mm, BASE, PAGE, QUIRE_PROT_NONE), 0);
 	assert_int_equal(quire_get_user_page(mm, BASE, QUIRE_ACCESS_READ, &page), -QUIRE_EFAULT);
-	assert_int_equal(quire_get_user_page(mm, BASE, QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE, &page), 0);
+	assert_int_equal(
+		quire_get_user_page(mm, BASE, QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE, &page), 0);
 	assert_int_equal(byte_of(page), 1);
 	quire_page_put(space.q, page);
 	assert_accerr(QUIRE_ACCESS_READ, BASE);
@@ -523,7 +533,9 @@ static void force_writes_a_private_copy_of_what_is_read_only(void **state)
 	assert_int_equal(quire_get_user_page(mm, BASE, QUIRE_ACCESS_WRITE, &page), -QUIRE_EFAULT);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(quire_get_user_page(mm, BASE + i * PAGE,
-						     QUIRE_ACCESS_WRITE | QUIRE_ACCESS_FORCE, &page), 0);
+						     QUIRE_ACCESS_WRITE | QUIRE_ACCESS_FORCE,
+						     &page),
+				 0);
 		at = quire_page_kmap(space.q, page);
 		at[0] = 9;
 		quire_page_kunmap(space.q, at);
@@ -538,9 +550,11 @@ static void force_writes_a_private_copy_of_what_is_read_only(void **state)
 	put_space(child);
 
 	put_area(mm, BASE + 8 * PAGE, 1, VM_R | QUIRE_VM_IO);
-	assert_int_equal(quire_get_user_page(mm, BASE + 8 * PAGE, QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE, &page),
+	assert_int_equal(quire_get_user_page(mm, BASE + 8 * PAGE,
+					     QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE, &page),
 			 -QUIRE_EFAULT);
-	assert_int_equal(quire_get_user_page(mm, BASE + 9 * PAGE, QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE, &page),
+	assert_int_equal(quire_get_user_page(mm, BASE + 9 * PAGE,
+					     QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE, &page),
 			 -QUIRE_EFAULT);
 }
 
@@ -577,7 +591,8 @@ static void populating_stops_at_the_first_page_that_cannot_be(void **state)
 	assert_int_equal(mm->rss[QUIRE_RSS_ANON], 4);
 	put_guard(BASE + 10 * PAGE); /* in a hole so far */
 	put_area(mm, BASE + 8 * PAGE, 4, VM_RW);
-	assert_int_equal(quire_populate(mm, BASE + 8 * PAGE, BASE + 12 * PAGE, false), -QUIRE_EFAULT);
+	assert_int_equal(quire_populate(mm, BASE + 8 * PAGE, BASE + 12 * PAGE, false),
+			 -QUIRE_EFAULT);
 	assert_int_equal(mm->rss[QUIRE_RSS_ANON], 6);
 }
 
@@ -620,8 +635,8 @@ static void the_high_water_mark_is_what_rss_has_been(void **state)
 
 #if QUIRE_DEBUG
 /*
- * The k-th allocation of one fault fails, for every k: the fault says so, and nothing is different from before, nor
- * does it cost later that it has failed.
+ * The k-th allocation of one fault fails, for every k: the fault says so, and nothing is different
+ * from before, nor does it cost later that it has failed.
  */
 static void fail_each(uint32_t access, uint64_t addr)
 {
@@ -629,11 +644,12 @@ static void fail_each(uint32_t access, uint64_t addr)
 	uint64_t k;
 
 	for (k = 1;; k++) {
-		uint64_t tables = quire_pgtable_bytes(&mm->pt), free_pages, faults = mm->minor_faults;
+		uint64_t tables = quire_pgtable_bytes(&mm->pt), free_pages,
+			 faults = mm->minor_faults;
 		quire_pte_t before = entry(mm, addr);
 		struct quire_vma *vma = area(mm, addr);
 		struct quire_anon *anon = vma ? vma->anon : NULL;
-		struct quire_signal sig = { 0 };
+		struct quire_signal sig = {0};
 		int64_t rss = quire_mm_rss(mm);
 		int err;
 
@@ -674,13 +690,13 @@ static void a_fault_without_memory_changes_nothing(void **state)
 	struct quire_mm *mm = space.mm, *child;
 
 	put_area(mm, BASE, 8, VM_RW);
-	fail_each(QUIRE_ACCESS_READ, BASE);            /* zero page: tables */
-	fail_each(QUIRE_ACCESS_WRITE, BASE);           /* over it: owner, page */
-	fail_each(QUIRE_ACCESS_WRITE, BASE + PAGE);    /* demand zero: page */
+	fail_each(QUIRE_ACCESS_READ, BASE);	    /* zero page: tables */
+	fail_each(QUIRE_ACCESS_WRITE, BASE);	    /* over it: owner, page */
+	fail_each(QUIRE_ACCESS_WRITE, BASE + PAGE); /* demand zero: page */
 	put_area(mm, BASE + (1ull << 39), 1, VM_RW);
 	fail_each(QUIRE_ACCESS_WRITE, BASE + (1ull << 39)); /* tables, owner, page */
 	child = fork_space(mm);
-	fail_each(QUIRE_ACCESS_WRITE, BASE + PAGE);    /* copy-on-write */
+	fail_each(QUIRE_ACCESS_WRITE, BASE + PAGE); /* copy-on-write */
 	put_space(child);
 	put_area(mm, STACK_TOP - PAGE, 1, VM_STACK);
 	fail_each(QUIRE_ACCESS_WRITE, STACK_TOP - 5 * PAGE);
@@ -689,7 +705,7 @@ static void a_fault_without_memory_changes_nothing(void **state)
 /* Nobody is killed for memory that may go at any time: the instruction runs again. */
 static void a_droppable_area_waits_for_memory(void **state)
 {
-	struct quire_signal sig = { 0 };
+	struct quire_signal sig = {0};
 
 	put_area(space.mm, BASE, 1, VM_RW | QUIRE_VM_DROPPABLE);
 	space.q->pages.fail.after = 1;
@@ -697,7 +713,8 @@ static void a_droppable_area_waits_for_memory(void **state)
 	assert_int_equal(entry(space.mm, BASE), 0);
 	set(BASE, 1);
 	assert_int_equal(get(BASE), 1);
-	assert_true(quire_page_test(quire_pfn_to_page(space.q, frame(space.mm, BASE)), QUIRE_PG_LAZYFREE));
+	assert_true(quire_page_test(quire_pfn_to_page(space.q, frame(space.mm, BASE)),
+				    QUIRE_PG_LAZYFREE));
 }
 #endif
 
@@ -728,7 +745,10 @@ static uint64_t load_word(struct machine *m, uint64_t addr)
 	return value;
 }
 
-/* Each CPU its own word of every page; all touch each page for the first time at about the same moment. */
+/*
+ * Each CPU its own word of every page; all touch each page for the first time at about the same
+ * moment.
+ */
 static void touch_all(struct machine *m, unsigned cpu, void *arg)
 {
 	struct quire_mm *mm = arg;
@@ -788,7 +808,10 @@ static void cpus_copy_the_same_pages(void **state)
 	}
 }
 
-/* CPU 0 takes rights and areas away and gives them back while the others go on; they see their own values or a signal. */
+/*
+ * CPU 0 takes rights and areas away and gives them back while the others go on; they see their own
+ * values or a signal.
+ */
 struct churn {
 	struct quire_mm *mm;
 	uint32_t stop;
@@ -835,7 +858,8 @@ static void take_pages_away(struct churn *churn)
 			break;
 		default:
 			(void)quire_mmap(mm, BASE + half, half, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-					 QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL, 0);
+					 QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
+					 NULL, 0);
 		}
 	}
 	quire_store_release(&churn->stop, 1u);
@@ -855,7 +879,7 @@ static void churn_cpu(struct machine *m, unsigned cpu, void *arg)
 
 static void faults_against_mprotect_munmap_and_fork(void **state)
 {
-	struct churn churn = { .mm = space.mm };
+	struct churn churn = {.mm = space.mm};
 
 	put_area(space.mm, BASE, RACE_PAGES, VM_RW);
 	machine_switch(space.m, NULL);
@@ -874,12 +898,12 @@ static void slow_flush(void *ctx, const struct quire_tlb_flush *flush)
 		quire_port_relax(space.q);
 }
 
-static const struct machine_hooks slow_hooks = { .flush = slow_flush };
+static const struct machine_hooks slow_hooks = {.flush = slow_flush};
 
 /*
- * One writer counts a word up; readers on other CPUs look at it twice each time, and it never goes back. Copies are
- * broken under them all the while. This is what fails if the new page can be written before the old entry is
- * flushed everywhere.
+ * One writer counts a word up; readers on other CPUs look at it twice each time, and it never goes
+ * back. Copies are broken under them all the while. This is what fails if the new page can be
+ * written before the old entry is flushed everywhere.
  */
 static void count_cpu(struct machine *m, unsigned cpu, void *arg)
 {
@@ -905,14 +929,14 @@ static void count_cpu(struct machine *m, unsigned cpu, void *arg)
 		last = now;
 		if (cpu == 1)
 			store_word(m, BASE, now + 1);
-		sched_yield(); /* a CPU that never pauses keeps the flush of another from its TLB for long */
+		sched_yield(); /* else another CPU's flush waits long for our TLB */
 	}
 	machine_switch(m, NULL);
 }
 
 static void no_reader_sees_the_old_page_after_the_new(void **state)
 {
-	struct churn churn = { .mm = space.mm };
+	struct churn churn = {.mm = space.mm};
 
 	machine_set_hooks(space.m, &slow_hooks, NULL);
 	put_area(space.mm, BASE, 1, VM_RW);
@@ -923,8 +947,9 @@ static void no_reader_sees_the_old_page_after_the_new(void **state)
 }
 
 /*
- * Between fork's write-protecting and its flush some CPUs can still write to a page through old entries. Who
- * breaks the copy in that time must not copy what is still being written to: no store is lost.
+ * Between fork's write-protecting and its flush some CPUs can still write to a page through old
+ * entries. Who breaks the copy in that time must not copy what is still being written to: no store
+ * is lost.
  */
 #define COUNTS 4000u
 
@@ -952,7 +977,7 @@ static void increment_cpu(struct machine *m, unsigned cpu, void *arg)
 
 static void no_store_is_lost_to_a_fork(void **state)
 {
-	struct churn churn = { .mm = space.mm };
+	struct churn churn = {.mm = space.mm};
 
 	machine_set_hooks(space.m, &slow_hooks, NULL);
 	put_area(space.mm, BASE, 300, VM_RW);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults on files, shared memory and drivers' areas, on the simulated machine with real loads and stores; and what truncate
- * and write-back do to what faults have set. Private memory is in fault.c.
+ * Faults on files, shared memory and drivers' areas, on the simulated machine with real loads and
+ * stores; and what truncate and write-back do to what faults have set. Private memory is in
+ * fault.c.
  */
 #include <mm/internal.h>
 
@@ -439,10 +440,10 @@ static void shared_memory_stays_shared(void **state)
 /* ---- Drivers ----------------------------------------------------------------------------- */
 
 struct driver {
-	struct quire_page *page[2];  /* what it maps */
-	quire_pfn_t pfn;             /* or this, if page[] is NULL */
+	struct quire_page *page[2]; /* what it maps */
+	quire_pfn_t pfn;	    /* or this, if page[] is NULL */
 	unsigned faults, mkwrites, opens, closes, accesses;
-	int error;                   /* what the next fault says */
+	int error; /* what the next fault says */
 	int mkwrite_error;
 	bool closed_in_fault;
 };
@@ -487,7 +488,8 @@ static void driver_close(struct quire_vma *vma)
 	((struct driver *)vma->private_data)->closes++;
 }
 
-static int driver_access(struct quire_vma *vma, quire_uaddr_t addr, void *buf, size_t len, bool write)
+static int driver_access(struct quire_vma *vma, quire_uaddr_t addr, void *buf, size_t len,
+			 bool write)
 {
 	((struct driver *)vma->private_data)->accesses++;
 	memset(buf, 0x5a, len < 3 ? len : 3);
@@ -495,10 +497,14 @@ static int driver_access(struct quire_vma *vma, quire_uaddr_t addr, void *buf, s
 }
 
 static const struct quire_vm_ops driver_ops = {
-	.open = driver_open, .close = driver_close, .fault = driver_fault, .access = driver_access,
+	.open = driver_open,
+	.close = driver_close,
+	.fault = driver_fault,
+	.access = driver_access,
 };
-static const struct quire_vm_ops asking_ops = { .fault = driver_fault, .page_mkwrite = driver_mkwrite };
-static const struct quire_vm_ops full_ops = { .name = "[all]" };
+static const struct quire_vm_ops asking_ops = {.fault = driver_fault,
+					       .page_mkwrite = driver_mkwrite};
+static const struct quire_vm_ops full_ops = {.name = "[all]"};
 
 static void driver_init(struct driver *d)
 {
@@ -648,7 +654,7 @@ static void what_a_driver_has_not_mapped_is_a_bus_error(void **state)
 
 static void a_debugger_asks_the_driver_where_there_are_no_pages(void **state)
 {
-	unsigned char buf[8] = { 0 };
+	unsigned char buf[8] = {0};
 	struct driver d;
 
 	driver_init(&d);
@@ -672,7 +678,7 @@ static void fail_each(uint32_t access, uint64_t addr)
 		uint64_t tables = quire_pgtable_bytes(&mm->pt), cached = disk->object.nr_pages;
 		struct quire_anon *anon = area(mm, addr)->anon;
 		quire_pte_t before = entry(mm, addr);
-		struct quire_signal sig = { 0 };
+		struct quire_signal sig = {0};
 		int64_t rss = quire_mm_rss(mm);
 		int err;
 
@@ -737,11 +743,14 @@ static void use_file(struct machine *m, unsigned cpu, struct churn *churn)
 	uint64_t n = 0;
 
 	while (!quire_load_acquire(&churn->stop)) {
-		/* Odd pages private, even ones shared: no copy is made of what somebody stores to, which would be
-		 * the program's own race. */
+		/*
+		 * Odd pages private, even ones shared: no copy is made of what somebody stores to,
+		 * which would be the program's own race.
+		 */
 		uint64_t page = n % 64 < 32 ? n % 32 | 1 : 32 + (n % 32 & ~1ull);
 		uint64_t addr = BASE + page * PAGE + cpu * 8, value = 0x100 + cpu;
-		int err = n % 3 ? machine_load(m, addr, &value, 8, &sig) : machine_store(m, addr, &value, 8, &sig);
+		int err = n % 3 ? machine_load(m, addr, &value, 8, &sig)
+				: machine_store(m, addr, &value, 8, &sig);
 
 		n++;
 		if (err && (sig.signo != QUIRE_SIGBUS || sig.addr != addr))
@@ -785,7 +794,7 @@ static void file_cpu(struct machine *m, unsigned cpu, void *arg)
 
 static void faults_against_truncate_and_write_back(void **state)
 {
-	struct churn churn = { .mm = space.mm };
+	struct churn churn = {.mm = space.mm};
 
 	put_file(space.mm, BASE, 32, VM_RW, &disk->file, 0);
 	put_file(space.mm, BASE + 32 * PAGE, 32, VM_RW | VM_S, &disk->file, 0);
@@ -832,7 +841,7 @@ static void slow_close(struct quire_vma *vma)
 	quire_store_release(&s->closed, 1u);
 }
 
-static const struct quire_vm_ops slow_ops = { .fault = slow_fault, .close = slow_close };
+static const struct quire_vm_ops slow_ops = {.fault = slow_fault, .close = slow_close};
 
 static void slow_cpu(struct machine *m, unsigned cpu, void *arg)
 {
@@ -873,8 +882,9 @@ static void close_waits_for_faults(void **state)
 }
 
 /*
- * One CPU stores until it gets a signal, one writes back all the time, one unmaps: what was stored last must
- * reach the disk, also what went through an old entry while the unmapping had yet to flush.
+ * One CPU stores until it gets a signal, one writes back all the time, one unmaps: what was stored
+ * last must reach the disk, also what went through an old entry while the unmapping had yet to
+ * flush.
  */
 struct storer {
 	struct quire_mm *mm;
@@ -890,7 +900,7 @@ static void slow_flush(void *ctx, const struct quire_tlb_flush *flush)
 		quire_port_relax(space.q);
 }
 
-static const struct machine_hooks slow_hooks = { .flush = slow_flush };
+static const struct machine_hooks slow_hooks = {.flush = slow_flush};
 
 static void store_cpu(struct machine *m, unsigned cpu, void *arg)
 {
@@ -919,7 +929,7 @@ static void no_store_is_lost_between_unmapping_and_write_back(void **state)
 {
 	machine_set_hooks(space.m, &slow_hooks, NULL);
 	for (unsigned round = 0; round < 60; round++) {
-		struct storer s = { .mm = space.mm };
+		struct storer s = {.mm = space.mm};
 		uint64_t on_disk;
 
 		put_file(space.mm, BASE, 1, VM_RW | VM_S, &disk->file, 0);

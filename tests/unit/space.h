@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the tests of spaces share: a simulated machine with one space on CPU 0, areas put in as the
- * loader would, loads and stores of single bytes. Every test ends with the checks of space and machine;
- * nothing may be left over.
+ * loader would, loads and stores of single bytes. Every test ends with the checks of space and
+ * machine; nothing may be left over.
  */
 #ifndef QUIRE_TESTS_SPACE_H
 #define QUIRE_TESTS_SPACE_H
@@ -49,7 +49,7 @@ static inline void check_space(struct quire_mm *mm)
 
 static inline int space_setup_cpus(void **state, unsigned cpus)
 {
-	struct machine_config config = { .ram_bytes = 64u << 20, .nr_cpus = cpus };
+	struct machine_config config = {.ram_bytes = 64u << 20, .nr_cpus = cpus};
 
 	memset(&space, 0, sizeof(space));
 	if (machine_create(&config, &space.m))
@@ -82,8 +82,8 @@ static inline int space_teardown(void **state)
 /* An area of npages at addr with exactly these flags. */
 static inline void put_area(struct quire_mm *mm, uint64_t addr, uint64_t npages, uint64_t flags)
 {
-	struct quire_area_desc desc = { .start = addr, .end = addr + npages * PAGE, .flags = flags,
-					.pgoff = addr / PAGE };
+	struct quire_area_desc desc = {
+		.start = addr, .end = addr + npages * PAGE, .flags = flags, .pgoff = addr / PAGE};
 
 	assert_int_equal(quire_insert_vm_area(mm, &desc), 0);
 }
@@ -91,8 +91,11 @@ static inline void put_area(struct quire_mm *mm, uint64_t addr, uint64_t npages,
 static inline void put_file(struct quire_mm *mm, uint64_t addr, uint64_t npages, uint64_t flags,
 			    struct quire_file *file, uint64_t pgoff)
 {
-	struct quire_area_desc desc = { .start = addr, .end = addr + npages * PAGE, .flags = flags,
-					.pgoff = pgoff, .file = file };
+	struct quire_area_desc desc = {.start = addr,
+				       .end = addr + npages * PAGE,
+				       .flags = flags,
+				       .pgoff = pgoff,
+				       .file = file};
 
 	assert_int_equal(quire_insert_vm_area(mm, &desc), 0);
 }
@@ -100,8 +103,11 @@ static inline void put_file(struct quire_mm *mm, uint64_t addr, uint64_t npages,
 static inline void put_driver(struct quire_mm *mm, uint64_t addr, uint64_t npages, uint64_t flags,
 			      const struct quire_vm_ops *ops, void *private_data)
 {
-	struct quire_area_desc desc = { .start = addr, .end = addr + npages * PAGE, .flags = flags,
-					.ops = ops, .private_data = private_data };
+	struct quire_area_desc desc = {.start = addr,
+				       .end = addr + npages * PAGE,
+				       .flags = flags,
+				       .ops = ops,
+				       .private_data = private_data};
 
 	assert_int_equal(quire_insert_vm_area(mm, &desc), 0);
 }
@@ -110,19 +116,21 @@ static inline void put_driver(struct quire_mm *mm, uint64_t addr, uint64_t npage
 static inline unsigned char get(uint64_t addr)
 {
 	unsigned char byte = 0xee;
-	struct quire_signal sig = { 0 };
+	struct quire_signal sig = {0};
 
 	if (machine_load(space.m, addr, &byte, 1, &sig))
-		fail_msg("load at %#llx: signal %d code %d", (unsigned long long)addr, sig.signo, sig.code);
+		fail_msg("load at %#llx: signal %d code %d", (unsigned long long)addr, sig.signo,
+			 sig.code);
 	return byte;
 }
 
 static inline void set(uint64_t addr, unsigned char byte)
 {
-	struct quire_signal sig = { 0 };
+	struct quire_signal sig = {0};
 
 	if (machine_store(space.m, addr, &byte, 1, &sig))
-		fail_msg("store at %#llx: signal %d code %d", (unsigned long long)addr, sig.signo, sig.code);
+		fail_msg("store at %#llx: signal %d code %d", (unsigned long long)addr, sig.signo,
+			 sig.code);
 }
 
 static inline void fetch(uint64_t addr)
@@ -136,7 +144,7 @@ static inline void fetch(uint64_t addr)
 static inline void assert_signal(uint32_t access, uint64_t addr, int signo, int code)
 {
 	unsigned char byte = 0;
-	struct quire_signal sig = { 0 };
+	struct quire_signal sig = {0};
 	int err;
 
 	if (access == QUIRE_ACCESS_WRITE)
@@ -175,7 +183,8 @@ static inline quire_pfn_t frame(struct quire_mm *mm, uint64_t addr)
 {
 	quire_pte_t pte = entry(mm, addr);
 
-	return quire_pte_kind(mm->pt.fmt, pte) == QUIRE_PTE_PAGE ? quire_pte_pfn(mm->pt.fmt, pte) : 0;
+	return quire_pte_kind(mm->pt.fmt, pte) == QUIRE_PTE_PAGE ? quire_pte_pfn(mm->pt.fmt, pte)
+								 : 0;
 }
 
 static inline bool entry_has(struct quire_mm *mm, uint64_t addr, quire_ptebits_t bits)
