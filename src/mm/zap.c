@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Entries taken away and entries' rights changed, over a range of one area. Called by whoever has
- * marked the area dead, put a new one in its place, or means its pages only (madvise), and by objects through the reverse map
- * (truncate, write-back). Never fails, needs no memory (a space that goes makes do without); may sleep (flushes).
+ * marked the area dead, put a new one in its place, or means its pages only (madvise), and by
+ * objects through the reverse map (truncate, write-back). Never fails, needs no memory (a space
+ * that goes makes do without); may sleep (flushes).
  */
 #include <mm/internal.h>
 
@@ -22,10 +23,10 @@ struct zap {
 	struct quire *q;
 	const struct quire_pgfmt *fmt;
 	uint32_t flags;
-	bool unused;                /* the whole space goes, nobody runs in it: one flush for all, if there is memory */
+	bool unused; /* the whole space goes, nobody runs in it: one flush, if there is memory */
 	/* derived */
-	bool in_batches;            /* there was memory */
-	struct batch *batch;        /* the one that is being filled; full ones behind it */
+	bool in_batches;	    /* there was memory */
+	struct batch *batch;	    /* the one that is being filled; full ones behind it */
 	int64_t gone[QUIRE_NR_RSS]; /* entries emptied, by kind */
 	uint32_t nr_suspects;
 	struct quire_page *suspects[NR_SUSPECTS]; /* with a reference: see suspect() */
@@ -33,8 +34,9 @@ struct zap {
 };
 
 /*
- * A fault that did not see the area's death set its entry under a leaf lock that we have yet to take. One
- * that made the leaf table did so before it looked at the area: this fence makes us see the table.
+ * A fault that did not see the area's death set its entry under a leaf lock that we have yet to
+ * take. One that made the leaf table did so before it looked at the area: this fence makes us see
+ * the table.
  */
 static void order_after_death(void)
 {
@@ -42,10 +44,10 @@ static void order_after_death(void)
 }
 
 /*
- * A shared page that has been written to through this entry: until the flush a CPU may go on to do so
- * without looking at the entry. A write-back that comes in between finds no entry to protect, takes the page's mark and
- * writes it; what is stored after that would be lost. So the page is looked at again after the
- * flush: if its mark is gone, it gets another.
+ * A shared page that has been written to through this entry: until the flush a CPU may go on to do
+ * so without looking at the entry. A write-back that comes in between finds no entry to protect,
+ * takes the page's mark and writes it; what is stored after that would be lost. So the page is
+ * looked at again after the flush: if its mark is gone, it gets another.
  */
 static void suspect(struct zap *z, struct quire_page *page)
 {
@@ -68,7 +70,8 @@ static void clear_suspects(struct zap *z)
 static void gather_page(struct zap *z, struct quire_page *page)
 {
 	if (z->in_batches && (!z->batch || z->batch->nr == QUIRE_ARRAY_SIZE(z->batch->page))) {
-		struct batch *fresh = quire_kmalloc(z->q, sizeof(*fresh), QUIRE_GFP_KERNEL | QUIRE_GFP_NOWARN);
+		struct batch *fresh =
+			quire_kmalloc(z->q, sizeof(*fresh), QUIRE_GFP_KERNEL | QUIRE_GFP_NOWARN);
 
 		z->in_batches = fresh != NULL;
 		if (fresh) {
@@ -113,7 +116,8 @@ static void zap_page(struct zap *z, quire_uaddr_t addr, quire_pte_t entry)
 	if (!is_anon) {
 		if (bits & QUIRE_PTE_DIRTY)
 			quire_page_mark_dirty(z->q, page);
-		if ((bits & STORED_TO) == STORED_TO && !z->unused && quire_page_test(page, QUIRE_PG_TRACKED))
+		if ((bits & STORED_TO) == STORED_TO && !z->unused &&
+		    quire_page_test(page, QUIRE_PG_TRACKED))
 			suspect(z, page);
 		if ((bits & QUIRE_PTE_ACCESSED) && !quire_page_test(page, QUIRE_PG_REFERENCED))
 			quire_page_set(page, QUIRE_PG_REFERENCED);
@@ -193,8 +197,8 @@ static void zap_init(struct zap *z, struct quire_mm *mm, uint32_t flags)
 		z->gone[k] = 0;
 }
 
-void quire_zap_range(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end,
-		     uint32_t flags)
+void quire_zap_range(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t start,
+		     quire_uaddr_t end, uint32_t flags)
 {
 	struct zap z;
 
@@ -220,8 +224,11 @@ void quire_zap_object(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t 
 	struct zap z;
 
 	zap_init(&z, vma->mm, QUIRE_ZAP_KEEP_GUARDS | (even_cows ? 0 : QUIRE_ZAP_KEEP_COWS));
-	/* Pairs with a fault's look at truncations, or at the page's owner, under the leaf lock. The area may be dead:
-	 * as long as it is linked, what is at its addresses is its own, see quire_object_link(). */
+	/*
+	 * Pairs with a fault's look at truncations, or at the page's owner, under the leaf lock.
+	 * The area may be dead: as long as it is linked, what is at its addresses is its own, see
+	 * quire_object_link().
+	 */
 	order_after_death();
 	zap_range(&z, start, end);
 }
@@ -246,7 +253,8 @@ static bool may_write(struct quire *q, const struct quire_vma *vma, const struct
 	if (quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
 		return false;
 	page = quire_pfn_to_page(q, quire_pte_pfn(fmt, entry));
-	return page && (quire_load(&page->flags) & looked_at) == (QUIRE_PAGE_ANON | QUIRE_PG_EXCLUSIVE);
+	return page &&
+	       (quire_load(&page->flags) & looked_at) == (QUIRE_PAGE_ANON | QUIRE_PG_EXCLUSIVE);
 }
 
 void quire_protect_range(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
@@ -280,9 +288,10 @@ void quire_protect_range(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr
 /* ---- Write-back -------------------------------------------------------------------------- */
 
 /*
- * Leaf locked. Replacing an entry that the hardware can use marks it for the flush. One that it can't use has been
- * flushed already, unless whoever made it so is just about to: mprotect to PROT_NONE, or a
- * move (which leaves WRITE in it). Such an entry keeps its mark, for the next write-back to find.
+ * Leaf locked. Replacing an entry that the hardware can use marks it for the flush. One that it
+ * can't use has been flushed already, unless whoever made it so is just about to: mprotect to
+ * PROT_NONE, or a move (which leaves WRITE in it). Such an entry keeps its mark, for the next
+ * write-back to find.
  */
 static void clean_entry(struct quire_mm *mm, struct quire_cursor *c, quire_uaddr_t addr)
 {
@@ -295,9 +304,10 @@ static void clean_entry(struct quire_mm *mm, struct quire_cursor *c, quire_uaddr
 		return;
 	page = quire_pfn_to_page(mm->q, quire_pte_pfn(fmt, entry));
 	if ((bits & QUIRE_PTE_READ) ||
-	    (!(bits & QUIRE_PTE_WRITE) && !(quire_load_acquire(&mm->unflushed) & QUIRE_UNFLUSHED_PROTECT)))
-		bits = quire_pte_bits(fmt, quire_cursor_replace(c, addr, quire_pte_remove(fmt, entry, STORED_TO)));
-	if (bits & QUIRE_PTE_DIRTY)
+	    (!(bits & QUIRE_PTE_WRITE) &&
+	     !(quire_load_acquire(&mm->unflushed) & QUIRE_UNFLUSHED_PROTECT)))
+		entry = quire_cursor_replace(c, addr, quire_pte_remove(fmt, entry, STORED_TO));
+	if (quire_pte_has(fmt, entry, QUIRE_PTE_DIRTY))
 		quire_page_mark_dirty(mm->q, page);
 }
 
