@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The entries of a space's areas, copied for fork. Called by fork.c with the parent's writer lock held and a child
- * that nobody can find, so the child's tables stand still; the parent's faults go on.
+ * that nobody can find, so the child's tables stand still; the parent's faults go on, but for those below.
  *
  *	before    parent  [RW page A] [RO page B] [RW shared S] [guard]   child  empty
  *	after     parent  [RO page A] [RO page B] [RW shared S] [guard]   child  the same, but not accessed yet
@@ -11,8 +11,14 @@
  * a leaf lock of each space at a time, parent's first. The parent is flushed once, when all areas are copied.
  *
  * Until that flush some CPUs may still write to pages through entries that are read-only by now. To share such a
- * page does no harm, as the child does not look at it yet; to copy it would lose what is written after the copy. So the
- * parent's copy-on-write faults, alone of all faults, wait for the fork: see quire_mm.unflushed.
+ * page does no harm, as the child does not look at it yet; to copy it would lose what is written after the copy.
+ *
+ * And the child must not see a store without those that came before it. What is stored to a page that both have is
+ * seen by both. But a page that a fault gave to the parent alone, at an address that has been copied, would
+ * keep a store from the child, while a later one, to a page that has not been copied yet, reached it.
+ *
+ * So faults that would give the parent a private page wait from begin() to end(), alone of all faults: see
+ * quire_mm.unflushed and quire_fault_waits_for_fork().
  */
 #include <mm/internal.h>
 
@@ -25,7 +31,7 @@ struct copy_area {
 	const struct quire_pgfmt *fmt;
 	struct quire_cursor *from;
 	/* derived */
-	bool is_cow;                 /* private, and could be written */
+	bool is_cow;		     /* private, and could be written */
 	int64_t added[QUIRE_NR_RSS]; /* entries made, by kind */
 	struct quire_cursor to;
 };
@@ -117,6 +123,8 @@ void quire_copy_begin(struct quire_copy *copy, struct quire_mm *parent, struct q
 	copy->parent = parent;
 	copy->child = child;
 	quire_store_release(&parent->unflushed, QUIRE_UNFLUSHED_FORK);
+	/* Pairs with the one in quire_fault_waits_for_fork(): a table that we do not find is one whose users wait. */
+	quire_fence();
 	quire_cursor_open(&copy->from, &parent->pt, 0, parent->pt.fmt->user_end, 0);
 }
 
@@ -129,7 +137,8 @@ int quire_copy_range(struct quire_copy *copy, struct quire_vma *child, struct qu
 		.q = parent->mm->q,
 		.fmt = parent->mm->pt.fmt,
 		.from = from,
-		.is_cow = (parent->flags & (QUIRE_VM_SHARED | QUIRE_VM_MAYWRITE)) == QUIRE_VM_MAYWRITE,
+		.is_cow = (parent->flags & (QUIRE_VM_SHARED | QUIRE_VM_MAYWRITE)) ==
+			  QUIRE_VM_MAYWRITE,
 	};
 	int err = reserve_tables(&c);
 	bool more;
@@ -138,7 +147,8 @@ int quire_copy_range(struct quire_copy *copy, struct quire_vma *child, struct qu
 		return err;
 	more = quire_cursor_seek(from, parent->start) || quire_cursor_next_leaf(from);
 	while (more && from->leaf_start < parent->end) {
-		quire_uaddr_t start = parent->start > from->leaf_start ? parent->start : from->leaf_start;
+		quire_uaddr_t start =
+			parent->start > from->leaf_start ? parent->start : from->leaf_start;
 		quire_uaddr_t end = parent->end < from->leaf_end ? parent->end : from->leaf_end;
 
 		/* Only ever fills what is empty, so closing it has nothing to flush. */

@@ -22,7 +22,8 @@
 
 /* ---- What an attempt holds --------------------------------------------------------------- */
 
-void quire_fault_init(struct quire_fault *f, struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user)
+void quire_fault_init(struct quire_fault *f, struct quire_mm *mm, quire_uaddr_t addr,
+		      uint32_t access, bool user)
 {
 	f->mm = mm;
 	f->q = mm->q;
@@ -202,7 +203,8 @@ enum quire_outcome quire_fault_make_leaf(struct quire_fault *f)
 	return QUIRE_FAULT_AGAIN;
 }
 
-enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t start, quire_uaddr_t end)
+enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t start,
+					 quire_uaddr_t end)
 {
 	quire_assert(f->q, f->in_grace && !f->cursor_open);
 	quire_cursor_open(&f->c, &f->mm->pt, start, end, 0);
@@ -218,7 +220,8 @@ enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t st
 enum quire_outcome quire_fault_take_frame(struct quire_fault *f, bool zeroed)
 {
 	if (!f->frame) {
-		f->frame = quire_page_alloc(f->q, QUIRE_GFP_HIGHUSER | (zeroed ? QUIRE_GFP_ZERO : 0), 0);
+		f->frame = quire_page_alloc(f->q,
+					    QUIRE_GFP_HIGHUSER | (zeroed ? QUIRE_GFP_ZERO : 0), 0);
 		if (!f->frame)
 			return QUIRE_FAULT_OOM;
 		f->frame_is_zero = zeroed;
@@ -248,6 +251,17 @@ enum quire_outcome quire_fault_take_owner(struct quire_fault *f)
 	}
 }
 
+/*
+ * Why: see copy.c. Either the fork has yet to come to this address, and copies what we are about to set; or it
+ * has been here: under the leaf's lock, and we see its mark, as we have taken that lock since; or before
+ * there was a leaf, and we see it by the fence.
+ */
+bool quire_fault_waits_for_fork(struct quire_fault *f)
+{
+	quire_fence();
+	return (quire_load_acquire(&f->mm->unflushed) & QUIRE_UNFLUSHED_FORK) != 0;
+}
+
 void quire_fault_set_frame(struct quire_fault *f)
 {
 	const struct quire_pgfmt *fmt = f->mm->pt.fmt;
@@ -272,7 +286,8 @@ static enum quire_outcome attempt(struct quire_fault *f)
 	f->entry = quire_pgtable_peek(&f->mm->pt, f->addr);
 	switch (quire_pte_kind(f->mm->pt.fmt, f->entry)) {
 	case QUIRE_PTE_EMPTY:
-		return quire_vma_is_anonymous(f->vma) ? quire_fault_anon_empty(f) : quire_fault_file_empty(f);
+		return quire_vma_is_anonymous(f->vma) ? quire_fault_anon_empty(f)
+						      : quire_fault_file_empty(f);
 	case QUIRE_PTE_PAGE:
 		return quire_fault_present(f);
 	case QUIRE_PTE_GUARD:

@@ -12,9 +12,9 @@
 #include <mm/internal.h>
 
 enum quire_outcome {
-	QUIRE_FAULT_DONE,   /* served, by us or by somebody else: run the instruction again */
-	QUIRE_FAULT_AGAIN,  /* lost a race: look up again */
-	QUIRE_FAULT_WAIT,   /* the area is busy or its owner frozen: look up again when the writer has finished */
+	QUIRE_FAULT_DONE,  /* served, by us or by somebody else: run the instruction again */
+	QUIRE_FAULT_AGAIN, /* lost a race: look up again */
+	QUIRE_FAULT_WAIT, /* the area is busy or its owner frozen: look up again when the writer has finished */
 	QUIRE_FAULT_HOLE,   /* no area here: SIGSEGV, SEGV_MAPERR */
 	QUIRE_FAULT_GUARD,  /* a guard entry: the same signal */
 	QUIRE_FAULT_DENIED, /* SIGSEGV, SEGV_ACCERR */
@@ -26,31 +26,31 @@ struct quire_fault {
 	/* input */
 	struct quire_mm *mm;
 	struct quire *q;
-	quire_uaddr_t addr;  /* page aligned */
-	uint32_t access;     /* QUIRE_ACCESS_* */
-	bool user;           /* rights as the hardware has them; else as get_user_pages() has them */
+	quire_uaddr_t addr; /* page aligned */
+	uint32_t access;    /* QUIRE_ACCESS_* */
+	bool user;	    /* rights as the hardware has them; else as get_user_pages() has them */
 	/* derived; vma only inside the grace period, or while pinned */
 	struct quire_vma *vma;
-	uint64_t id;         /* the area's */
-	uint64_t pgoff;      /* quire_linear_page_index() of addr */
+	uint64_t id;		/* the area's */
+	uint64_t pgoff;		/* quire_linear_page_index() of addr */
 	quire_ptebits_t rights; /* of the area's entries: quire_vma_ptebits() */
-	quire_pte_t entry;   /* what stood at addr when we looked */
-	bool droppable;      /* the area is QUIRE_VM_DROPPABLE */
-	bool growable;       /* no area, but a stack above */
-	bool exec_denied;    /* a fetch from an area without EXEC: served as a read, then refused, as on x86 */
-	bool major;          /* a file page had to be read */
+	quire_pte_t entry;	/* what stood at addr when we looked */
+	bool droppable;		/* the area is QUIRE_VM_DROPPABLE */
+	bool growable;		/* no area, but a stack above */
+	bool exec_denied; /* a fetch from an area without EXEC: served as a read, then refused, as on x86 */
+	bool major; /* a file page had to be read */
 	/* reserved: kept from one attempt to the next */
 	struct quire_page *frame; /* for a private page; kind KERNEL until it is used */
 	bool frame_is_zero;
-	bool populated;      /* made the leaf table */
+	bool populated; /* made the leaf table */
 	/* held: until the attempt ends */
 	bool in_grace;
 	bool cursor_open;
-	struct quire_page *page;     /* with a reference; the object's, or the one that is being copied */
+	struct quire_page *page;     /* with a reference: the object's, or what is being copied */
 	struct quire_page *locked;   /* this page's lock */
 	struct quire_object *object; /* with a reference */
 	struct quire_vma *pinned;
-	uint64_t truncations;        /* of the area's object, before its page was looked at */
+	uint64_t truncations; /* of the area's object, before its page was looked at */
 	struct quire_cursor c;
 };
 
@@ -62,7 +62,8 @@ static inline bool quire_fault_is_write(const struct quire_fault *f)
 /* Serve a fault to its end: DONE, or one of HOLE and below. Outside grace periods; may sleep. (fault.c) */
 enum quire_outcome quire_serve_fault(struct quire_fault *f);
 
-void quire_fault_init(struct quire_fault *f, struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user);
+void quire_fault_init(struct quire_fault *f, struct quire_mm *mm, quire_uaddr_t addr,
+		      uint32_t access, bool user);
 /* Give back what one attempt holds. */
 void quire_fault_end_attempt(struct quire_fault *f);
 /* Give back what attempts have kept. */
@@ -88,13 +89,17 @@ enum quire_outcome quire_fault_make_leaf(struct quire_fault *f);
  * The cursor over [start, end), standing in addr's leaf, the area alive: DONE. Else AGAIN, WAIT or OOM. Makes the leaf
  * table if there is none, which takes another attempt.
  */
-enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t start, quire_uaddr_t end);
+enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t start,
+					 quire_uaddr_t end);
 
 /* Make sure of f->frame. DONE or OOM. */
 enum quire_outcome quire_fault_take_frame(struct quire_fault *f, bool zeroed);
 
 /* Make sure of the area's owner: DONE, AGAIN, WAIT or OOM. */
 enum quire_outcome quire_fault_take_owner(struct quire_fault *f);
+
+/* Leaf locked: is a fork copying this space, so that it may get no page of its own now? Then WAIT. */
+bool quire_fault_waits_for_fork(struct quire_fault *f);
 
 /* Leaf locked, the entry empty: map f->frame there as the area's own page. */
 void quire_fault_set_frame(struct quire_fault *f);

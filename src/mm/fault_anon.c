@@ -34,7 +34,8 @@ static enum quire_outcome map_zero_page(struct quire_fault *f)
 		return QUIRE_FAULT_DONE;
 	quire_cursor_set(&f->c, f->addr,
 			 quire_pte_make(fmt, quire_page_to_pfn(f->q, f->q->pages.zero_page),
-					(f->rights & ~QUIRE_PTE_WRITE) | QUIRE_PTE_SPECIAL | QUIRE_PTE_ACCESSED));
+					(f->rights & ~QUIRE_PTE_WRITE) | QUIRE_PTE_SPECIAL |
+						QUIRE_PTE_ACCESSED));
 	return QUIRE_FAULT_DONE;
 }
 
@@ -53,8 +54,11 @@ enum quire_outcome quire_fault_anon_empty(struct quire_fault *f)
 	r = quire_fault_lock_leaf(f, f->addr, f->addr + QUIRE_PAGE_SIZE);
 	if (r)
 		return r;
-	if (quire_cursor_get(&f->c, f->addr) == 0)
-		quire_fault_set_frame(f);
+	if (quire_cursor_get(&f->c, f->addr) != 0)
+		return QUIRE_FAULT_DONE;
+	if (quire_fault_waits_for_fork(f))
+		return QUIRE_FAULT_WAIT;
+	quire_fault_set_frame(f);
 	return QUIRE_FAULT_DONE;
 }
 
@@ -90,9 +94,10 @@ static void replace_by_frame(struct quire_fault *f)
 	quire_pte_t old;
 
 	quire_page_make_anon(f->vma, page, f->addr);
-	old = quire_cursor_replace(&f->c, f->addr,
-				   quire_pte_make(fmt, quire_page_to_pfn(f->q, page),
-						  (f->rights & ~QUIRE_PTE_WRITE) | QUIRE_PTE_ACCESSED));
+	old = quire_cursor_replace(
+		&f->c, f->addr,
+		quire_pte_make(fmt, quire_page_to_pfn(f->q, page),
+			       (f->rights & ~QUIRE_PTE_WRITE) | QUIRE_PTE_ACCESSED));
 	if (old_page) {
 		if (old_kind != QUIRE_RSS_ANON && quire_pte_has(fmt, old, QUIRE_PTE_ACCESSED) &&
 		    !quire_page_test(old_page, QUIRE_PG_REFERENCED))
@@ -108,14 +113,15 @@ static void replace_by_frame(struct quire_fault *f)
 }
 
 /* Leaf locked; page is what the entry maps, NULL for the zero page and raw frames. */
-static enum quire_outcome copy_on_write(struct quire_fault *f, quire_pte_t entry, struct quire_page *page)
+static enum quire_outcome copy_on_write(struct quire_fault *f, quire_pte_t entry,
+					struct quire_page *page)
 {
 	const struct quire_pgfmt *fmt = f->mm->pt.fmt;
 	enum quire_outcome r;
 	quire_pte_t now;
 
-	/* Write-protected a moment ago, by a fork whose flush is still to come: not everybody has ceased to write. */
-	if (page && (quire_load_acquire(&f->mm->unflushed) & QUIRE_UNFLUSHED_FORK))
+	/* Here already: write-protected a moment ago, it may still be written to. */
+	if (quire_fault_waits_for_fork(f))
 		return QUIRE_FAULT_WAIT;
 	if (page) {
 		quire_page_get(page);
@@ -136,10 +142,14 @@ static enum quire_outcome copy_on_write(struct quire_fault *f, quire_pte_t entry
 	if (r)
 		return r;
 	now = quire_cursor_get(&f->c, f->addr);
-	if (quire_pte_kind(fmt, now) != QUIRE_PTE_PAGE || quire_pte_pfn(fmt, now) != quire_pte_pfn(fmt, entry) ||
-	    quire_pte_has(fmt, now, QUIRE_PTE_SPECIAL) != quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL) ||
+	if (quire_pte_kind(fmt, now) != QUIRE_PTE_PAGE ||
+	    quire_pte_pfn(fmt, now) != quire_pte_pfn(fmt, entry) ||
+	    quire_pte_has(fmt, now, QUIRE_PTE_SPECIAL) !=
+		    quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL) ||
 	    quire_pte_has(fmt, now, QUIRE_PTE_WRITE))
 		return QUIRE_FAULT_DONE;
+	if (quire_fault_waits_for_fork(f))
+		return QUIRE_FAULT_WAIT;
 	replace_by_frame(f);
 	return QUIRE_FAULT_AGAIN;
 }
@@ -175,7 +185,8 @@ static enum quire_outcome wait_for_page(struct quire_fault *f, struct quire_page
  * Or if no other entry maps it any more and nobody has a reference: then it becomes so again.
  * Somebody with a reference from when it was shared must not see it.
  */
-static enum quire_outcome write_anon(struct quire_fault *f, quire_pte_t entry, struct quire_page *page)
+static enum quire_outcome write_anon(struct quire_fault *f, quire_pte_t entry,
+				     struct quire_page *page)
 {
 	quire_ptebits_t bits = f->rights | QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY;
 
@@ -198,7 +209,8 @@ static enum quire_outcome write_anon(struct quire_fault *f, quire_pte_t entry, s
 }
 
 /* Leaf locked, the entry read-only, the area shared. */
-static enum quire_outcome write_shared(struct quire_fault *f, quire_pte_t entry, struct quire_page *page)
+static enum quire_outcome write_shared(struct quire_fault *f, quire_pte_t entry,
+				       struct quire_page *page)
 {
 	struct quire_vma *vma = f->vma;
 

@@ -88,7 +88,8 @@ static enum quire_outcome announce_write(struct quire_fault *f, const struct qui
 			.vma = f->pinned,
 			.address = f->addr,
 			.pgoff = f->pgoff,
-			.access = f->access & (QUIRE_ACCESS_READ | QUIRE_ACCESS_WRITE | QUIRE_ACCESS_EXEC),
+			.access = f->access &
+				  (QUIRE_ACCESS_READ | QUIRE_ACCESS_WRITE | QUIRE_ACCESS_EXEC),
 			.page = f->page,
 		};
 
@@ -134,7 +135,8 @@ enum quire_outcome quire_fault_shared_write(struct quire_fault *f)
 
 	quire_page_lock(f->q, page);
 	f->locked = page;
-	if (f->object && quire_page_kind(page) == QUIRE_PAGE_CACHE && !quire_object_has_page(f->object, page))
+	if (f->object && quire_page_kind(page) == QUIRE_PAGE_CACHE &&
+	    !quire_object_has_page(f->object, page))
 		return QUIRE_FAULT_AGAIN;
 	r = announce_write(f, f->pinned ? f->pinned->ops : NULL);
 	if (r)
@@ -146,11 +148,13 @@ enum quire_outcome quire_fault_shared_write(struct quire_fault *f)
 	if (r)
 		return r;
 	now = quire_cursor_get(&f->c, f->addr);
-	if (quire_pte_kind(fmt, now) != QUIRE_PTE_PAGE || quire_pte_pfn(fmt, now) != quire_pte_pfn(fmt, f->entry))
+	if (quire_pte_kind(fmt, now) != QUIRE_PTE_PAGE ||
+	    quire_pte_pfn(fmt, now) != quire_pte_pfn(fmt, f->entry))
 		return QUIRE_FAULT_DONE;
-	quire_cursor_set(&f->c, f->addr,
-			 quire_pte_add(fmt, now,
-				       f->rights | QUIRE_PTE_WRITE | QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY));
+	quire_cursor_set(
+		&f->c, f->addr,
+		quire_pte_add(fmt, now,
+			      f->rights | QUIRE_PTE_WRITE | QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY));
 	quire_page_mark_dirty(f->q, page);
 	return QUIRE_FAULT_DONE;
 }
@@ -158,7 +162,8 @@ enum quire_outcome quire_fault_shared_write(struct quire_fault *f)
 /* ---- Mapping it -------------------------------------------------------------------------- */
 
 /* Leaf locked, entry empty, page locked: one more entry for it. Takes a reference over. */
-static void set_page(struct quire_fault *f, quire_uaddr_t addr, struct quire_page *page, quire_ptebits_t bits)
+static void set_page(struct quire_fault *f, quire_uaddr_t addr, struct quire_page *page,
+		     quire_ptebits_t bits)
 {
 	quire_page_mapped(f->q, page);
 	quire_rss_add(f->mm, quire_page_rss(page), 1);
@@ -257,8 +262,11 @@ static enum quire_outcome map_copy(struct quire_fault *f)
 		return r;
 	if (f->vma->object && quire_load_acquire(&f->vma->object->truncations) != f->truncations)
 		return QUIRE_FAULT_AGAIN;
-	if (quire_cursor_get(&f->c, f->addr) == 0)
-		quire_fault_set_frame(f);
+	if (quire_cursor_get(&f->c, f->addr) != 0)
+		return QUIRE_FAULT_DONE;
+	if (quire_fault_waits_for_fork(f))
+		return QUIRE_FAULT_WAIT;
+	quire_fault_set_frame(f);
 	return QUIRE_FAULT_DONE;
 }
 
@@ -322,7 +330,8 @@ static enum quire_outcome check_driver_page(struct quire_fault *f)
 			return QUIRE_FAULT_AGAIN;
 		return QUIRE_FAULT_DONE;
 	default:
-		quire_report(f->q, "fault: a driver's page is of a kind that cannot be mapped", f->addr);
+		quire_report(f->q, "fault: a driver's page is of a kind that cannot be mapped",
+			     f->addr);
 		return QUIRE_FAULT_BUS;
 	}
 }

@@ -20,7 +20,7 @@ struct forking {
 	struct quire_mm *child;
 	struct quire_list areas; /* the child's, by address, quire_vma.plan_link */
 	size_t nr_areas;
-	int64_t charged;         /* pages */
+	int64_t charged; /* pages */
 	struct quire_copy copy;
 	/* reserved */
 	bool is_reserved;
@@ -96,7 +96,8 @@ static int reserve(struct forking *f)
 
 	if (!f->nr_areas)
 		return 0;
-	err = quire_splice_reserve(child->q, &child->index, &f->splice, 0, child->index.end, f->nr_areas);
+	err = quire_splice_reserve(child->q, &child->index, &f->splice, 0, child->index.end,
+				   f->nr_areas);
 	f->is_reserved = !err;
 	return err;
 }
@@ -111,7 +112,8 @@ static bool needs_entries(const struct quire_vma *copy)
 {
 	if (copy->flags & QUIRE_VM_WIPEONFORK)
 		return false;
-	return copy->anon || (copy->flags & (QUIRE_VM_PFNMAP | QUIRE_VM_MIXEDMAP | QUIRE_VM_MAYBE_GUARD));
+	return copy->anon ||
+	       (copy->flags & (QUIRE_VM_PFNMAP | QUIRE_VM_MIXEDMAP | QUIRE_VM_MAYBE_GUARD));
 }
 
 static int copy_pages(struct forking *f)
@@ -148,8 +150,9 @@ static void commit(struct forking *f)
 	struct quire_list *pos, *tmp;
 
 	if (f->is_reserved)
-		quire_splice_commit_list(child->q, &child->index, &f->splice, &f->areas, f->nr_areas);
-	quire_list_for_each(pos, tmp, &f->areas) {
+		quire_splice_commit_list(child->q, &child->index, &f->splice, &f->areas,
+					 f->nr_areas);
+	quire_list_for_each (pos, tmp, &f->areas) {
 		struct quire_vma *copy = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		quire_list_del(&copy->plan_link);
@@ -169,7 +172,7 @@ static void undo(struct forking *f)
 	struct quire_mm *child = f->child;
 	struct quire_list *pos, *tmp;
 
-	quire_list_for_each(pos, tmp, &f->areas) {
+	quire_list_for_each (pos, tmp, &f->areas) {
 		struct quire_vma *copy = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		quire_list_del(&copy->plan_link);
@@ -187,7 +190,7 @@ int quire_fork(struct quire_mm *parent, struct quire_mm **answer)
 {
 	struct quire *q = parent->q;
 	struct quire_mm *child = quire_mm_alloc(q);
-	struct forking f = { .parent = parent, .child = child };
+	struct forking f = {.parent = parent, .child = child};
 	int err;
 
 	*answer = NULL;
@@ -200,14 +203,13 @@ int quire_fork(struct quire_mm *parent, struct quire_mm **answer)
 	child->layout = parent->layout;
 	child->limits = parent->limits;
 	quire_index_init(&child->index, child->layout.task_size);
+	quire_copy_begin(&f.copy, parent, child);
 	err = add_areas(&f);
 	if (!err)
 		err = reserve(&f);
-	if (!err) {
-		quire_copy_begin(&f.copy, parent, child);
+	if (!err)
 		err = copy_pages(&f);
-		quire_copy_end(&f.copy);
-	}
+	quire_copy_end(&f.copy);
 	if (err)
 		undo(&f);
 	else

@@ -450,6 +450,63 @@ static void a_child_stands_still_while_the_parent_writes(void **state)
 	check_space(space.mm);
 }
 
+#define FRESH 3000u   /* pages that nobody has touched yet */
+#define BETWEEN 512u  /* pages that fork copies between those and the last one */
+#define LAST (FRESH + BETWEEN)
+
+static unsigned out_of_order;
+
+/*
+ * One CPU stores to one fresh page after the other, and each time the page's number to the last one. The other forks
+ * and looks: a child that has the number has what was stored before it.
+ */
+static void publish_or_fork(struct machine *m, unsigned cpu, void *arg)
+{
+	struct quire_mm *child;
+	uint32_t n;
+	char byte;
+
+	(void)arg;
+	machine_switch(m, &space.mm->pt);
+	if (cpu == 1) {
+		for (n = 1; n < FRESH; n++) {
+			machine_store(m, P(n), "x", 1, NULL);
+			machine_store(m, P(LAST), &n, sizeof(n), NULL);
+		}
+		quire_store(&stop, 1);
+	}
+	while (cpu == 0 && !quire_load(&stop)) {
+		if (quire_fork(space.mm, &child))
+			continue;
+		machine_switch(m, &child->pt);
+		machine_load(m, P(LAST), &n, sizeof(n), NULL);
+		machine_load(m, P(n), &byte, 1, NULL);
+		out_of_order += n != 0 && byte != 'x';
+		machine_switch(m, &space.mm->pt);
+		quire_mmput(child);
+	}
+	machine_switch(m, NULL);
+}
+
+/* On Linux the parent's threads cannot get pages of their own while fork copies; nor can they here. */
+static void a_child_has_no_store_without_those_before_it(void **state)
+{
+	(void)state;
+	out_of_order = 0;
+	for (unsigned round = 0; round < 10; round++) {
+		map_at(0, LAST + 1, "rw");
+		for (unsigned i = FRESH; i <= LAST; i++)
+			set(P(i), 0);
+		stop = 0;
+		machine_switch(space.m, NULL);
+		machine_run_cpus(space.m, 2, publish_or_fork, NULL);
+		run_in(space.mm);
+		check_space(space.mm);
+		assert_int_equal(quire_munmap(space.mm, P(0), (LAST + 1) * PAGE), 0);
+	}
+	assert_int_equal(out_of_order, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +526,7 @@ int main(void)
 		fork_test(a_fork_without_objects_leaves_the_parent_as_it_was),
 		fork_test(a_fork_without_pages_leaves_the_parent_as_it_was),
 		fork_test(a_child_stands_still_while_the_parent_writes),
+		fork_test(a_child_has_no_store_without_those_before_it),
 	};
 
 	return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
