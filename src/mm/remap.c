@@ -332,6 +332,9 @@ static int draw_move_to_target(struct remap *r)
 		r->old_len = r->new_len;
 	}
 	r->vma = quire_plan_find(&r->plan, r->addr);
+	/* A second view can be asked for at the very place that it is to be a view of. */
+	if (!r->vma || r->vma->start > r->addr)
+		return -QUIRE_EFAULT;
 	if ((r->flags & QUIRE_MREMAP_DONTUNMAP) && !may_stay(r))
 		return -QUIRE_ENOMEM;
 	return draw_move_to_place(r);

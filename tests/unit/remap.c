@@ -360,6 +360,19 @@ static void old_size_zero_is_a_second_view(void **state)
 	assert_int_equal(remap(30, 0, 2, MAYMOVE, 0), -QUIRE_EINVAL);
 }
 
+/* What was to be seen twice is unmapped first, as at any fixed place. */
+static void a_second_view_of_the_place_where_it_goes(void **state)
+{
+	map_shared_at(0, 8);
+	fill(0, 8, 1);
+	assert_int_equal(remap(2, 0, 2, FIXED, 2), -QUIRE_EFAULT);
+	assert_picture("0-2 rw-s, 4-8 rw-s");
+	assert_int_equal(remap(5, 0, 2, FIXED, 4), -QUIRE_EINVAL); /* its first byte lies in the middle */
+	assert_int_equal(remap(6, 0, 2, FIXED, 7), P(7));
+	assert_filled(7, 2, 7);
+	assert_picture("0-2 rw-s, 4-7 rw-s, 7-9 rw-s");
+}
+
 static void dontunmap_leaves_an_empty_area(void **state)
 {
 	map_at(0, 8, "rw");
@@ -835,6 +848,7 @@ int main(void)
 		remap_test(untouched_memory_merges_where_it_comes),
 		remap_test(touched_memory_keeps_its_numbers),
 		remap_test(old_size_zero_is_a_second_view),
+		remap_test(a_second_view_of_the_place_where_it_goes),
 		remap_test(dontunmap_leaves_an_empty_area),
 		remap_test(dontunmap_leaves_no_owner),
 		remap_test(dontunmap_unlocks),
