@@ -266,14 +266,28 @@ int64_t quire_mmap(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, uint32
 int quire_munmap(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len);
 /* mprotect(2). EINVAL, ENOMEM, EACCES, EPERM. */
 int quire_mprotect(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, uint32_t prot);
-/* mremap(2): the new address. EINVAL, EFAULT, ENOMEM, EAGAIN, EPERM. */
+/*
+ * mremap(2): the new address. EINVAL, EFAULT, ENOMEM, EAGAIN, EPERM, or what ops->may_split or ops->mremap said. With
+ * FIXED, an error that is no want of memory may come after the destination was unmapped, or after some
+ * of several areas were moved, as on Linux.
+ */
 int64_t quire_mremap(struct quire_mm *mm, quire_uaddr_t addr, uint64_t old_len, uint64_t new_len, uint32_t flags,
 		     quire_uaddr_t new_addr);
 /* brk(2) as the system call answers: the new break, or the old one if it can't be had. Never an errno. */
 quire_uaddr_t quire_brk(struct quire_mm *mm, quire_uaddr_t brk);
-/* madvise(2). */
+/*
+ * madvise(2). EINVAL, EPERM (sealed), EACCES and EOPNOTSUPP (REMOVE), or what ops->may_split or ops->punch_hole said: the
+ * areas before that one have been advised. ENOMEM: all of them have been, and there were holes. EAGAIN, and ENOMEM
+ * from GUARD_INSTALL: no memory, nothing has changed. POPULATE_READ, _WRITE stop at the first page that can't be had:
+ * ENOMEM (hole, or no memory), EINVAL (rights), EFAULT (the access would raise a signal). WILLNEED, COLD, PAGEOUT and
+ * COLLAPSE are checked and otherwise ignored; FREE marks pages, which nobody takes away yet.
+ */
 int quire_madvise(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, int advice);
-/* mlock(2), mlock2(2), munlock(2), mlockall(2), munlockall(2). */
+/*
+ * mlock(2), mlock2(2), munlock(2), mlockall(2), munlockall(2). EINVAL, EPERM (limits.memlock is 0), ENOMEM: beyond the limit,
+ * or no memory, nothing has changed; a hole: what lies before it is locked; a page that can't be had: all
+ * is locked. EAGAIN: all is locked, but there was no memory for a page.
+ */
 int quire_mlock(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len);
 int quire_mlock2(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, uint32_t flags);
 int quire_munlock(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len);
@@ -283,9 +297,9 @@ int quire_munlockall(struct quire_mm *mm);
 int quire_msync(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, uint32_t flags);
 /* mincore(2): vec gets one byte a page. EINVAL, ENOMEM. vec may be NULL: only the errno is wanted. */
 int quire_mincore(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, unsigned char *vec);
-/* mseal(2). EINVAL, ENOMEM. */
+/* mseal(2). EINVAL, ENOMEM (a hole: nothing is sealed). */
 int quire_mseal(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, uint64_t flags);
-/* remap_file_pages(2). EINVAL, ... */
+/* remap_file_pages(2): a fixed shared mmap() of the same file. EINVAL, EOVERFLOW, or what that says. */
 int quire_remap_file_pages(struct quire_mm *mm, quire_uaddr_t addr, uint64_t size, uint32_t prot, uint64_t pgoff,
 			   uint32_t flags);
 
