@@ -894,41 +894,55 @@ static void slow_flush(void *ctx, const struct quire_tlb_flush *flush)
 {
 	(void)ctx;
 	(void)flush;
-	for (unsigned i = 0; i < 40; i++)
+	for (unsigned i = 0; i < 160; i++)
 		quire_port_relax(space.q);
 }
 
 static const struct machine_hooks slow_hooks = {.flush = slow_flush};
 
 /*
- * One writer counts a word up; readers on other CPUs look at it twice each time, and it never goes
- * back. Copies are broken under them all the while. This is what fails if the new page can be
- * written before the old entry is flushed everywhere.
+ * CPU 1 counts up a word of a private page, and after it one of a shared page. The others read them
+ * the other way round, so the first is never behind the second. CPU 0 breaks a copy of the private
+ * page all the while. This fails if the new page can be written to before the entry of the old one
+ * is flushed everywhere.
  */
+#define PRIVATE BASE
+#define SHARED (BASE + 0x400000)
+
+static void break_copies(struct machine *m, struct quire_mm *mm)
+{
+	for (unsigned round = 0; round < 1500; round++) {
+		struct quire_mm *child;
+
+		if (quire_fork(mm, &child)) {
+			machine_report(m, "no memory", QUIRE_WHERE, round);
+			return;
+		}
+		store_word(m, PRIVATE + 8, round);
+		quire_mmput(child);
+	}
+}
+
 static void count_cpu(struct machine *m, unsigned cpu, void *arg)
 {
 	struct churn *churn = arg;
-	uint64_t last = 0;
+	uint64_t n;
 
 	machine_switch(m, &churn->mm->pt);
-	for (unsigned round = 0; cpu == 0 && round < 200; round++) {
-		struct quire_mm *child;
-
-		if (quire_fork(churn->mm, &child))
-			machine_report(m, "no memory", QUIRE_WHERE, round);
-		store_word(m, BASE + 8, round); /* its other word: also breaks the copy */
-		quire_mmput(child);
-	}
-	if (cpu == 0)
+	if (cpu == 0) {
+		break_copies(m, churn->mm);
 		quire_store_release(&churn->stop, 1u);
-	while (cpu != 0 && !quire_load_acquire(&churn->stop)) {
-		uint64_t now = load_word(m, BASE);
+	}
+	for (n = 1; !quire_load_acquire(&churn->stop); n++) {
+		if (cpu == 1) {
+			store_word(m, PRIVATE, n);
+			store_word(m, SHARED, n);
+		} else {
+			uint64_t later = load_word(m, SHARED);
 
-		if (now < last)
-			machine_report(m, "a word went back in time", QUIRE_WHERE, now);
-		last = now;
-		if (cpu == 1)
-			store_word(m, BASE, now + 1);
+			if (load_word(m, PRIVATE) < later)
+				machine_report(m, "an old page was read", QUIRE_WHERE, later);
+		}
 		sched_yield(); /* else another CPU's flush waits long for our TLB */
 	}
 	machine_switch(m, NULL);
@@ -936,10 +950,14 @@ static void count_cpu(struct machine *m, unsigned cpu, void *arg)
 
 static void no_reader_sees_the_old_page_after_the_new(void **state)
 {
-	struct churn churn = {.mm = space.mm};
+	struct churn churn = { .mm = space.mm };
+	struct quire_file *file;
 
 	machine_set_hooks(space.m, &slow_hooks, NULL);
-	put_area(space.mm, BASE, 1, VM_RW);
+	put_area(space.mm, PRIVATE, 1, VM_RW);
+	assert_int_equal(quire_shmem_file(space.q, PAGE, &file), 0);
+	put_file(space.mm, SHARED, 1, VM_RW | VM_S, file, 0);
+	quire_file_put(space.q, file);
 	machine_switch(space.m, NULL);
 	machine_run_cpus(space.m, CPUS, count_cpu, &churn);
 	run_in(space.mm);
