@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The entries of a space's areas, copied for fork. Called by fork.c with the parent's writer lock held and a child
- * that nobody can find, so the child's tables stand still; the parent's faults go on, but for those below.
+ * The entries of a space's areas, copied for fork. Called by fork.c with the parent's writer lock
+ * held and a child that nobody can find, so the child's tables stand still; the parent's faults go
+ * on, but for those below.
  *
  *	before    parent  [RW page A] [RO page B] [RW shared S] [guard]   child  empty
- *	after     parent  [RO page A] [RO page B] [RW shared S] [guard]   child  the same, but not accessed yet
+ *	after     parent  [RO page A] [RO page B] [RW shared S] [guard]   child  the same, not used
  *
- * Two passes an area. The first makes the child's tables, and is all that can fail; a leaf table that a fault
- * makes in the parent after it has passed is left out, as if that fault had come after the fork. The second holds
- * a leaf lock of each space at a time, parent's first. The parent is flushed once, when all areas are copied.
+ * Two passes an area. The first makes the child's tables, and is all that can fail; a leaf table
+ * that a fault makes in the parent after it has passed is left out, as if that fault had come after
+ * the fork. The second holds a leaf lock of each space at a time, parent's first. The parent is
+ * flushed once, when all areas are copied.
  *
- * Until that flush some CPUs may still write to pages through entries that are read-only by now. To share such a
- * page does no harm, as the child does not look at it yet; to copy it would lose what is written after the copy.
+ * Until that flush some CPUs may still write to pages through entries that are read-only by now. To
+ * share such a page does no harm, as the child does not look at it yet; to copy it would lose what
+ * is written after the copy.
  *
- * And the child must not see a store without those that came before it. What is stored to a page that both have is
- * seen by both. But a page that a fault gave to the parent alone, at an address that has been copied, would
- * keep a store from the child, while a later one, to a page that has not been copied yet, reached it.
+ * And the child must not see a store without those that came before it. What is stored to a page
+ * that both have is seen by both. But a page that a fault gave to the parent alone, at an address
+ * that has been copied, would keep a store from the child, while a later one, to a page that has
+ * not been copied yet, reached it.
  *
- * So faults that would give the parent a private page wait from begin() to end(), alone of all faults: see
- * quire_mm.unflushed and quire_fault_waits_for_fork().
+ * So faults that would give the parent a private page wait from begin() to end(), alone of all
+ * faults: see quire_mm.unflushed and quire_fault_waits_for_fork().
  */
 #include <mm/internal.h>
 
@@ -36,7 +40,10 @@ struct copy_area {
 	struct quire_cursor to;
 };
 
-/* Tables for the child wherever the parent's leaf has something. Uses the child's cursor on the parent. */
+/*
+ * Tables for the child wherever the parent's leaf has something. Uses the child's cursor on the
+ * parent.
+ */
 static int reserve_tables(struct copy_area *c)
 {
 	struct quire_pgtable *from = &c->parent->mm->pt, *to = &c->child->mm->pt;
@@ -123,7 +130,10 @@ void quire_copy_begin(struct quire_copy *copy, struct quire_mm *parent, struct q
 	copy->parent = parent;
 	copy->child = child;
 	quire_store_release(&parent->unflushed, QUIRE_UNFLUSHED_FORK);
-	/* Pairs with the one in quire_fault_waits_for_fork(): a table that we do not find is one whose users wait. */
+	/*
+	 * Pairs with the one in quire_fault_waits_for_fork(): a table that we do not find is one
+	 * whose users wait.
+	 */
 	quire_fence();
 	quire_cursor_open(&copy->from, &parent->pt, 0, parent->pt.fmt->user_end, 0);
 }

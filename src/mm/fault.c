@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page fault: from an address and an access to a served entry or a signal. This file has the order of
- * things; fault_anon.c and fault_file.c make the pages. Called by hosts (quire_fault()) and by those who
- * touch user memory themselves (gup.c, access.c). Takes no lock of the space but a leaf table's; only
- * growing a stack takes the writer lock.
+ * The page fault: from an address and an access to a served entry or a signal. This file has the
+ * order of things; fault_anon.c and fault_file.c make the pages. Called by hosts (quire_fault())
+ * and by those who touch user memory themselves (gup.c, access.c). Takes no lock of the space but a
+ * leaf table's; only growing a stack takes the writer lock.
  *
  * One attempt:
  *
  *	look up under a grace period, check rights, look at the entry
- *	prepare the page; for what sleeps leave the grace period, come back, find the same area (by id)
+ *	prepare the page; for what sleeps leave the grace period, come back, find the same
+ *		area (by its id)
  *	lock the leaf: area still alive? entry still what it was?
  *	set, unlock, flush if something was replaced
  *
  * Whatever does not fit any more ends the attempt, and there is another one or somebody else has
- * served the fault: to lose a race is a success. What ends in want of memory has changed nothing: the last
- * thing that can fail comes before the first change.
+ * served the fault: to lose a race is a success. What ends in want of memory has changed nothing:
+ * the last thing that can fail comes before the first change.
  *
  * Sources: mmap(2), sigaction(2), Intel SDM vol. 3A 4.7; how Linux 6.18 answers, tried out.
  */
@@ -105,8 +106,8 @@ void quire_fault_end_attempt(struct quire_fault *f)
 
 /*
  * The hardware's view: whatever is present can be read, so one right of any kind is enough to read;
- * a fetch without the right to execute faults the page in before it is refused, as it does where the
- * no-execute bit is what refuses it.
+ * a fetch without the right to execute faults the page in before it is refused, as it does where
+ * the no-execute bit is what refuses it.
  */
 static enum quire_outcome check_user_rights(struct quire_fault *f, uint64_t flags)
 {
@@ -119,8 +120,9 @@ static enum quire_outcome check_user_rights(struct quire_fault *f, uint64_t flag
 }
 
 /*
- * The kernel's view when it works for somebody else: READ to read, WRITE to write, and with FORCE what the
- * area may become; but no write to a shared area behind its back, and nothing where there are no pages.
+ * The kernel's view when it works for somebody else: READ to read, WRITE to write, and with FORCE
+ * what the area may become; but no write to a shared area behind its back, and nothing where there
+ * are no pages.
  */
 static enum quire_outcome check_kernel_rights(struct quire_fault *f, uint64_t flags)
 {
@@ -213,7 +215,10 @@ enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t st
 		quire_fault_close_cursor(f);
 		return quire_fault_make_leaf(f);
 	}
-	/* The one check that orders faults against everything else: who killed the area takes this lock later. */
+	/*
+	 * The one check that orders faults against everything else: who killed the area takes this
+	 * lock later.
+	 */
 	return check_state(f->vma);
 }
 
@@ -252,9 +257,9 @@ enum quire_outcome quire_fault_take_owner(struct quire_fault *f)
 }
 
 /*
- * Why: see copy.c. Either the fork has yet to come to this address, and copies what we are about to set; or it
- * has been here: under the leaf's lock, and we see its mark, as we have taken that lock since; or before
- * there was a leaf, and we see it by the fence.
+ * Why: see copy.c. Either the fork has yet to come to this address, and copies what we are about to
+ * set; or it has been here: under the leaf's lock, and we see its mark, as we have taken that lock
+ * since; or before there was a leaf, and we see it by the fence.
  */
 bool quire_fault_waits_for_fork(struct quire_fault *f)
 {
@@ -313,7 +318,9 @@ static void count_fault(struct quire_fault *f, enum quire_outcome r)
 	}
 }
 
-/* What the page will need is taken first, so that a stack which has grown has not done so in vain. */
+/*
+ * What the page will need is taken first, so that a stack which has grown has not done so in vain.
+ */
 static enum quire_outcome grow_stack(struct quire_fault *f)
 {
 	if (quire_fault_is_write(f) && quire_fault_take_frame(f, true))
@@ -325,9 +332,9 @@ static enum quire_outcome grow_stack(struct quire_fault *f)
 }
 
 /*
- * The tables were made for an entry that does not come; if they hold anything they stay. A writer may have
- * reserved them meanwhile and counts on them while they are still empty (mremap, guards): so only
- * while there is no writer. Else they stay for now, and go with the area.
+ * The tables were made for an entry that does not come; if they hold anything they stay. A writer
+ * may have reserved them meanwhile and counts on them while they are still empty (mremap, guards):
+ * so only while there is no writer. Else they stay for now, and go with the area.
  */
 static void trim_tables(struct quire_fault *f)
 {
@@ -376,7 +383,10 @@ int quire_fault(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, struct
 	quire_fault_init(&f, mm, addr, access & ~QUIRE_ACCESS_FORCE, true);
 	r = quire_serve_fault(&f);
 	quire_fault_destroy(&f);
-	/* A droppable area is no reason to kill: Linux lets the instruction run again, until there is memory. */
+	/*
+	 * A droppable area is no reason to kill: Linux lets the instruction run again, until there
+	 * is memory.
+	 */
 	if (r == QUIRE_FAULT_OOM && f.droppable)
 		r = QUIRE_FAULT_DONE;
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults on private memory: demand zero, and everything that meets an entry which is there already: rights that
- * have come back, a page that is the area's alone, copy-on-write. Called by fault.c.
+ * Faults on private memory: demand zero, and everything that meets an entry which is there already:
+ * rights that have come back, a page that is the area's alone, copy-on-write. Called by fault.c.
  *
  * Copy-on-write has a trap. Between storing the new entry and the end of the flush, some CPUs still
- * read the old page. If the new entry let a CPU write at once, a thread could see another thread's new
- * value, look at the same word through its own stale entry and see the old one. So:
+ * read the old page. If the new entry let a CPU write at once, a thread could see another thread's
+ * new value, look at the same word through its own stale entry and see the old one. So:
  *
  *	new entry, read-only; the new page locked      both pages hold the same bytes
  *	flush                                          nobody has the old entry any more
@@ -76,7 +76,7 @@ static enum quire_outcome fill_frame(struct quire_fault *f, quire_pte_t entry)
 	if (!from)
 		from = quire_pfn_to_page(f->q, pfn);
 	if (!from)
-		return QUIRE_FAULT_BUS; /* a device's frame outside memory can be mapped, not copied */
+		return QUIRE_FAULT_BUS; /* outside memory: can be mapped, not copied */
 	r = quire_fault_take_frame(f, false);
 	if (r)
 		return r;
@@ -156,7 +156,10 @@ static enum quire_outcome copy_on_write(struct quire_fault *f, quire_pte_t entry
 
 /* ---- Entries that are there -------------------------------------------------------------- */
 
-/* Leaf locked. More rights, or none that it had not: then the CPU used an older entry, and drops it. */
+/*
+ * Leaf locked. More rights, or none that it had not: then the CPU used an older entry, and drops
+ * it.
+ */
 static void add_rights(struct quire_fault *f, quire_pte_t entry, quire_ptebits_t bits)
 {
 	quire_pte_t more = quire_pte_add(f->mm->pt.fmt, entry, bits);
@@ -180,10 +183,10 @@ static enum quire_outcome wait_for_page(struct quire_fault *f, struct quire_page
 }
 
 /*
- * Leaf locked, page anonymous, mapped here read-only in a private area. The area's alone if no other entry maps it and it
- * has been so since it was made, whoever else has a reference: they expect to see what we write.
- * Or if no other entry maps it any more and nobody has a reference: then it becomes so again.
- * Somebody with a reference from when it was shared must not see it.
+ * Leaf locked, page anonymous, mapped here read-only in a private area. The area's alone if no
+ * other entry maps it and it has been so since it was made, whoever else has a reference: they
+ * expect to see what we write. Or if no other entry maps it any more and nobody has a reference:
+ * then it becomes so again. Somebody with a reference from when it was shared must not see it.
  */
 static enum quire_outcome write_anon(struct quire_fault *f, quire_pte_t entry,
 				     struct quire_page *page)
@@ -237,9 +240,9 @@ static enum quire_outcome write_shared(struct quire_fault *f, quire_pte_t entry,
 }
 
 /*
- * An entry maps a page. Either it lacks a right: one that this very write is to give it, or one that an mprotect
- * gave the area and has not given the entry yet (both write the same thing). Or it lacks nothing:
- * the CPU used an older one.
+ * An entry maps a page. Either it lacks a right: one that this very write is to give it, or one
+ * that an mprotect gave the area and has not given the entry yet (both write the same thing). Or it
+ * lacks nothing: the CPU used an older one.
  */
 enum quire_outcome quire_fault_present(struct quire_fault *f)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults on files, shared memory and drivers' areas where nothing is mapped yet, and the first write to a
- * page whose file wants to be asked. Called by fault.c and fault_anon.c.
+ * Faults on files, shared memory and drivers' areas where nothing is mapped yet, and the first
+ * write to a page whose file wants to be asked. Called by fault.c and fault_anon.c.
  *
  * A page of the cache is mapped under its page lock, with quire_object_has_page() true: a truncate
- * that comes later takes the page lock, sees that it is mapped, and unmaps it. A private copy has no
- * such protection, since it belongs to nobody's cache: so object->truncations must not have changed between
- * the look at the cache and the leaf lock. If it changes later, the unmapping that follows finds the copy.
+ * that comes later takes the page lock, sees that it is mapped, and unmaps it. A private copy has
+ * no such protection, since it belongs to nobody's cache: so object->truncations must not have
+ * changed between the look at the cache and the leaf lock. If it changes later, the unmapping that
+ * follows finds the copy.
  */
 #include <mm/fault.h>
 
@@ -35,8 +36,8 @@ static enum quire_outcome outcome_of(int err)
 /* ---- Getting the page -------------------------------------------------------------------- */
 
 /*
- * f->page and f->locked become the object's page at addr, up to date, in a grace period. Nothing sleeps
- * if it is in the cache and nobody has its lock.
+ * f->page and f->locked become the object's page at addr, up to date, in a grace period. Nothing
+ * sleeps if it is in the cache and nobody has its lock.
  */
 static enum quire_outcome take_cache_page(struct quire_fault *f)
 {
@@ -101,8 +102,8 @@ static enum quire_outcome announce_write(struct quire_fault *f, const struct qui
 }
 
 /*
- * In a grace period with f->page locked: before a write to a shared area's page that is not mapped yet. In a grace
- * period again, the area the same, if DONE.
+ * In a grace period with f->page locked: before a write to a shared area's page that is not mapped
+ * yet. In a grace period again, the area the same, if DONE.
  */
 static enum quire_outcome prepare_shared_write(struct quire_fault *f)
 {
@@ -172,8 +173,8 @@ static void set_page(struct quire_fault *f, quire_uaddr_t addr, struct quire_pag
 }
 
 /*
- * Leaf locked: what else of the cursor's range is in the cache, up to date and not being worked on, is
- * mapped with the page that was asked for. None of it sleeps.
+ * Leaf locked: what else of the cursor's range is in the cache, up to date and not being worked on,
+ * is mapped with the page that was asked for. None of it sleeps.
  */
 static void map_around(struct quire_fault *f, quire_ptebits_t bits)
 {
@@ -206,7 +207,9 @@ static void map_around(struct quire_fault *f, quire_ptebits_t bits)
  *	area        |------------------------------------------
  *	64 KiB  |---------------|---------------|
  *	addr            a                  b
- *	range       |---------------|   |---------------|        each from the area's start or the stretch's, 64 KiB long
+ *	range       |---------------|   |---------------|
+ *
+ * Each begins where the area or the stretch does, and is 64 KiB long.
  */
 static void around_range(const struct quire_fault *f, quire_uaddr_t *start, quire_uaddr_t *end)
 {
@@ -245,7 +248,10 @@ static enum quire_outcome map_page(struct quire_fault *f, bool around)
 	return QUIRE_FAULT_DONE;
 }
 
-/* f->page locked, in a grace period: a private copy of it, at once and writable, since nothing is mapped yet. */
+/*
+ * f->page locked, in a grace period: a private copy of it, at once and writable, since nothing is
+ * mapped yet.
+ */
 static enum quire_outcome map_copy(struct quire_fault *f)
 {
 	enum quire_outcome r = quire_fault_take_frame(f, false);
@@ -271,8 +277,8 @@ static enum quire_outcome map_copy(struct quire_fault *f)
 }
 
 /*
- * Whom a fault asks (a driver for the page, a file before the first write) is asked once: so the leaf table,
- * for want of which an attempt would end, is made first.
+ * Whom a fault asks (a driver for the page, a file before the first write) is asked once: so the
+ * leaf table, for want of which an attempt would end, is made first.
  */
 static enum quire_outcome fault_object(struct quire_fault *f)
 {
@@ -295,7 +301,10 @@ static enum quire_outcome fault_object(struct quire_fault *f)
 
 /* ---- Drivers ----------------------------------------------------------------------------- */
 
-/* In a grace period. A raw frame: not counted, nobody's. A private write maps it to read, and then copies. */
+/*
+ * In a grace period. A raw frame: not counted, nobody's. A private write maps it to read, and then
+ * copies.
+ */
 static enum quire_outcome map_frame(struct quire_fault *f, quire_pfn_t pfn)
 {
 	quire_ptebits_t bits = f->rights | QUIRE_PTE_ACCESSED | QUIRE_PTE_SPECIAL;
