@@ -140,10 +140,10 @@ static void print_table(struct world *w)
 		free(rows);
 		rows = rows_of(w, true, &nr);
 	}
-	fprintf(stderr, "\n%9s  %-16s %6s %9s %11s  %s\n", by_program ? "processes" : "process", "program", "differ",
+	fprintf(stderr, "\n%9s  %-20s %6s %9s %11s  %s\n", by_program ? "processes" : "process", "program", "differ",
 		"areas", "size", "calls");
 	for (i = 0; i < nr; i++) {
-		fprintf(stderr, "%9llu  %-16.16s %6llu %9llu ",
+		fprintf(stderr, "%9llu  %-20.20s %6llu %9llu ",
 			by_program ? (unsigned long long)rows[i].processes : (unsigned long long)rows[i].pid,
 			rows[i].program, (unsigned long long)rows[i].differences,
 			(unsigned long long)rows[i].peak_areas);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sixty-four threads that map, write, protect and unmap at once, so that what one maps becomes the
- * neighbour of what another has just written. Run under quire shadow by run.py.
+ * neighbour of what another has just written. Run under quire shadow by run.py. The argument is the number of rounds.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -10,8 +10,9 @@
 #include <sys/mman.h>
 
 #define THREADS 64
-#define ROUNDS 60
 #define PAGE 4096ul
+
+static int rounds = 60;
 
 static void *work(void *arg)
 {
@@ -19,7 +20,7 @@ static void *work(void *arg)
 	char *held[8] = { 0 };
 	size_t pages[8] = { 0 };
 
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		unsigned k, n;
 
 		seed = seed * 6364136223846793005u + 1442695040888963407u;
@@ -43,10 +44,12 @@ static void *work(void *arg)
 	return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	pthread_t thread[THREADS];
 
+	if (argc > 1)
+		rounds = atoi(argv[1]);
 	for (size_t i = 0; i < THREADS; i++) {
 		if (pthread_create(&thread[i], NULL, work, (void *)(i + 1)))
 			return 2;
