@@ -13,6 +13,8 @@
 #define CHANNEL_FD 100                    /* the page's memfd in the child */
 #define FILE_FD 101                       /* first of the files that calls may map */
 #define NR_FILES 4
+#define VEC_PAGES 64 /* mincore() answers for no more */
+#define LOOK_FACTOR 0x100000001b3ull
 
 enum command { CMD_IDLE, CMD_CALL, CMD_LOAD, CMD_STORE, CMD_EXECUTE, CMD_QUIT };
 
@@ -20,11 +22,12 @@ struct channel {
 	uint32_t turn;    /* 0: the judge's, 1: the child's; futex */
 	uint32_t command; /* enum command */
 	int64_t nr;       /* CMD_CALL: system call number */
-	uint64_t arg[6];  /* CMD_CALL; else [0] address, [1] value to store */
-	int64_t result;   /* of the call, as the kernel returned it; the byte loaded */
+	uint64_t arg[6];  /* CMD_CALL; else [0] address, [1] value to store or bytes to load */
+	int64_t result;   /* of the call, as the kernel returned it; what the bytes loaded add up to */
 	int32_t signo, code; /* signal that an access raised; 0: none */
 	uint64_t address;    /* its si_addr */
 	int32_t ready;
+	unsigned char vec[VEC_PAGES]; /* for mincore() */
 };
 
 #endif
