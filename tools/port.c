@@ -9,6 +9,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(ptr, size) ((void)(ptr), (void)(size))
+#endif
+
 struct port {
 	unsigned char *ram;
 	uint64_t ram_bytes;
@@ -26,7 +32,11 @@ static void *reserve(uint64_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	/* An earlier instance may have left free objects here, which nobody was to touch. */
+	ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+	return p;
 }
 
 struct quire *port_create(uint64_t ram_bytes)
