@@ -26,8 +26,9 @@ struct quire_file_ops {
 	 */
 	int (*read_page)(struct quire_object *object, struct quire_page *page);
 	/*
-	 * Store a page (locked, its dirty mark already cleared, nobody can change it meanwhile).
-	 * After an error the page is dirty again. NULL: never written back (tmpfs, memfd).
+	 * Store a page (locked, its dirty mark already cleared). Nobody changes it meanwhile, but
+	 * for CPUs that still use entries which are being unmapped: after those it is dirty again.
+	 * After an error it is, too. NULL: never written back (tmpfs, memfd).
 	 */
 	int (*write_page)(struct quire_object *object, struct quire_page *page);
 	/*
