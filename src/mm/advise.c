@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * madvise(2): what a program says about stretches of its memory. Called by hosts. Advice of three sorts:
+ * madvise(2): what a program says about stretches of its memory. Called by hosts. Advice of three
+ * sorts:
  *
  *	about areas   recorded in their flags: one plan, one commit, as mlock does it
  *	about pages   done at once to what is mapped: dropped, replaced by guards, faulted in
  *	about speed   checked as Linux checks it; there is nothing here yet that could follow it
  *
- * All but the faulting-in walks area by area: a hole is passed over and makes the answer ENOMEM in the
- * end, an area that the advice does not suit ends the walk with its errno, and what came before stays
- * done. Want of memory for areas is EAGAIN, and then nothing is done.
+ * All but the faulting-in walks area by area: a hole is passed over and makes the answer ENOMEM
+ * in the end, an area that the advice does not suit ends the walk with its errno, and what came
+ * before stays done. Want of memory for areas is EAGAIN, and then nothing is done.
  */
 #include <mm/gup.h>
 
@@ -67,11 +68,14 @@ static bool discards(int advice)
 	}
 }
 
-/* A sealed area that may not be written may not be wiped this way either; files have their contents elsewhere. */
+/*
+ * A sealed area that may not be written may not be wiped this way either; files have their
+ * contents elsewhere.
+ */
 static bool seal_forbids(const struct quire_vma *vma, int advice)
 {
-	return (vma->flags & (QUIRE_VM_SEALED | QUIRE_VM_WRITE)) == QUIRE_VM_SEALED && discards(advice) &&
-	       quire_vma_is_anonymous(vma);
+	return (vma->flags & (QUIRE_VM_SEALED | QUIRE_VM_WRITE)) == QUIRE_VM_SEALED &&
+	       discards(advice) && quire_vma_is_anonymous(vma);
 }
 
 struct advice {
@@ -81,13 +85,13 @@ struct advice {
 	quire_uaddr_t end;
 	/* derived */
 	quire_uaddr_t pos; /* what lies below has been advised */
-	bool holes;        /* came by some */
+	bool holes;	   /* came by some */
 	struct quire_plan plan;
 };
 
 /*
- * The next area of the range, of the picture if there is one; [*from, pos) is its part. NULL: the end,
- * or nothing but hole up to it.
+ * The next area of the range, of the picture if there is one; [*from, pos) is its part. NULL: the
+ * end, or nothing but hole up to it.
  */
 static struct quire_vma *next_area(struct advice *a, quire_uaddr_t *from)
 {
@@ -95,7 +99,8 @@ static struct quire_vma *next_area(struct advice *a, quire_uaddr_t *from)
 
 	if (a->pos >= a->end)
 		return NULL;
-	vma = a->plan.mm ? quire_plan_find(&a->plan, a->pos) : quire_index_find(&a->mm->index, a->pos);
+	vma = a->plan.mm ? quire_plan_find(&a->plan, a->pos)
+			 : quire_index_find(&a->mm->index, a->pos);
 	if (!vma || vma->start > a->pos)
 		a->holes = true;
 	if (!vma || vma->start >= a->end)
@@ -107,8 +112,9 @@ static struct quire_vma *next_area(struct advice *a, quire_uaddr_t *from)
 
 /* ---- About areas ------------------------------------------------------------------------- */
 
-#define NOT_MERGEABLE \
-	(QUIRE_VM_SHARED | QUIRE_VM_MAYSHARE | QUIRE_VM_SPECIAL | QUIRE_VM_HUGETLB | QUIRE_VM_DROPPABLE)
+#define NOT_MERGEABLE                                                                              \
+	(QUIRE_VM_SHARED | QUIRE_VM_MAYSHARE | QUIRE_VM_SPECIAL | QUIRE_VM_HUGETLB |               \
+	 QUIRE_VM_DROPPABLE)
 
 /* What the area's flags become: 0, or why they can't. */
 static int advised_flags(const struct quire_vma *vma, int advice, uint64_t *flags)
@@ -208,7 +214,8 @@ static int advise_flags(struct advice *a)
 
 /* ---- Pages dropped ----------------------------------------------------------------------- */
 
-static int drop_pages(struct advice *a, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+static int drop_pages(struct advice *a, struct quire_vma *vma, quire_uaddr_t start,
+		      quire_uaddr_t end)
 {
 	uint64_t unsuitable = QUIRE_VM_PFNMAP | QUIRE_VM_HUGETLB;
 
@@ -221,8 +228,8 @@ static int drop_pages(struct advice *a, struct quire_vma *vma, quire_uaddr_t sta
 }
 
 /*
- * A page that only this entry maps may be taken away from now on, until the program writes to it again: its entry
- * is clean, so that such a write shows. Nobody takes it away yet.
+ * A page that only this entry maps may be taken away from now on, until the program writes to it
+ * again: its entry is clean, so that such a write shows. Nobody takes it away yet.
  */
 static void free_lazily(struct quire_mm *mm, struct quire_cursor *c, quire_uaddr_t addr)
 {
@@ -230,18 +237,21 @@ static void free_lazily(struct quire_mm *mm, struct quire_cursor *c, quire_uaddr
 	quire_pte_t entry = quire_cursor_get(c, addr);
 	struct quire_page *page;
 
-	if (quire_pte_kind(fmt, entry) != QUIRE_PTE_PAGE || quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
+	if (quire_pte_kind(fmt, entry) != QUIRE_PTE_PAGE ||
+	    quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
 		return;
 	page = quire_pfn_to_page(mm->q, quire_pte_pfn(fmt, entry));
 	if (!page || quire_page_kind(page) != QUIRE_PAGE_ANON || quire_load(&page->maps) != 1)
 		return;
 	if (quire_pte_bits(fmt, entry) & (QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY))
-		(void)quire_cursor_replace(c, addr,
-					   quire_pte_remove(fmt, entry, QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY));
+		(void)quire_cursor_replace(
+			c, addr,
+			quire_pte_remove(fmt, entry, QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY));
 	quire_page_set(page, QUIRE_PG_LAZYFREE);
 }
 
-static int free_pages(struct advice *a, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+static int free_pages(struct advice *a, struct quire_vma *vma, quire_uaddr_t start,
+		      quire_uaddr_t end)
 {
 	struct quire_cursor c;
 	quire_uaddr_t addr;
@@ -263,10 +273,11 @@ static int free_pages(struct advice *a, struct quire_vma *vma, quire_uaddr_t sta
 }
 
 /*
- * A hole in the file. The file system may want locks of its own, so the writer lock is given up meanwhile; the walk
- * goes on with whatever areas there are then.
+ * A hole in the file. The file system may want locks of its own, so the writer lock is given up
+ * meanwhile; the walk goes on with whatever areas there are then.
  */
-static int punch_hole(struct advice *a, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+static int punch_hole(struct advice *a, struct quire_vma *vma, quire_uaddr_t start,
+		      quire_uaddr_t end)
 {
 	const uint64_t shared = QUIRE_VM_SHARED | QUIRE_VM_MAYWRITE;
 	struct quire_object *object = vma->object;
@@ -302,7 +313,8 @@ static bool has_guard(struct quire_cursor *c)
 }
 
 /* Would Linux find something at [start, start + size) that it could make a huge page of? */
-static bool could_collapse(struct quire_mm *mm, const struct quire_vma *vma, quire_uaddr_t start, uint64_t size)
+static bool could_collapse(struct quire_mm *mm, const struct quire_vma *vma, quire_uaddr_t start,
+			   uint64_t size)
 {
 	uint64_t first = quire_linear_page_index(vma, start);
 	struct quire_cursor c;
@@ -326,8 +338,8 @@ static bool could_collapse(struct quire_mm *mm, const struct quire_vma *vma, qui
 }
 
 /*
- * There are no huge pages here, and a program cannot see what its pages are made of. So only the answer is given: success
- * where Linux would succeed, if its memory is not fragmented.
+ * There are no huge pages here, and a program cannot see what its pages are made of. So only the
+ * answer is given: success where Linux would succeed, if its memory is not fragmented.
  */
 static int collapse(struct advice *a, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
 {
@@ -383,8 +395,12 @@ static bool set_guards(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t e
 	return all;
 }
 
-/* What has to be there before an area can have guards. Its flags say ever after that it may have some. */
-static int prepare_guards(struct advice *a, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+/*
+ * What has to be there before an area can have guards. Its flags say ever after that it may have
+ * some.
+ */
+static int prepare_guards(struct advice *a, struct quire_vma *vma, quire_uaddr_t start,
+			  quire_uaddr_t end)
 {
 	int err;
 
@@ -412,7 +428,8 @@ static int prepare_guards(struct advice *a, struct quire_vma *vma, quire_uaddr_t
 	return 0;
 }
 
-static void fill_with_guards(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+static void fill_with_guards(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t start,
+			     quire_uaddr_t end)
 {
 	do
 		quire_zap_range(mm, vma, start, end, QUIRE_ZAP_KEEP_GUARDS);
@@ -447,7 +464,8 @@ static int install_guards(struct advice *a)
 	return err;
 }
 
-static int remove_guards(struct advice *a, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+static int remove_guards(struct advice *a, struct quire_vma *vma, quire_uaddr_t start,
+			 quire_uaddr_t end)
 {
 	struct quire_cursor c;
 	quire_uaddr_t addr;
@@ -458,7 +476,8 @@ static int remove_guards(struct advice *a, struct quire_vma *vma, quire_uaddr_t 
 	while (quire_cursor_next_leaf(&c)) {
 		addr = c.leaf_start;
 		while ((addr = quire_cursor_next_used(&c, addr)) < c.leaf_end) {
-			if (quire_pte_kind(a->mm->pt.fmt, quire_cursor_get(&c, addr)) == QUIRE_PTE_GUARD)
+			if (quire_pte_kind(a->mm->pt.fmt, quire_cursor_get(&c, addr)) ==
+			    QUIRE_PTE_GUARD)
 				(void)quire_cursor_clear(&c, addr);
 			addr += QUIRE_PAGE_SIZE;
 		}
@@ -469,7 +488,10 @@ static int remove_guards(struct advice *a, struct quire_vma *vma, quire_uaddr_t 
 
 /* ---- Pages faulted in -------------------------------------------------------------------- */
 
-/* The area's part of [addr, end) that may be populated; or -ENOMEM, there is none; -EINVAL, it may not. */
+/*
+ * The area's part of [addr, end) that may be populated; or -ENOMEM, there is none; -EINVAL, it
+ * may not.
+ */
 static int64_t may_populate(struct quire_mm *mm, quire_uaddr_t addr, quire_uaddr_t end, bool write)
 {
 	struct quire_vma *vma;
@@ -511,7 +533,8 @@ static int populate(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t end,
 
 /* ---- The call ---------------------------------------------------------------------------- */
 
-static int advise_area_pages(struct advice *a, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+static int advise_area_pages(struct advice *a, struct quire_vma *vma, quire_uaddr_t start,
+			     quire_uaddr_t end)
 {
 	if (seal_forbids(vma, a->advice))
 		return -QUIRE_EPERM;
@@ -529,7 +552,9 @@ static int advise_area_pages(struct advice *a, struct quire_vma *vma, quire_uadd
 		return collapse(a, vma, start, end);
 	case QUIRE_MADV_COLD:
 	case QUIRE_MADV_PAGEOUT:
-		return vma->flags & (QUIRE_VM_LOCKED | QUIRE_VM_PFNMAP | QUIRE_VM_HUGETLB) ? -QUIRE_EINVAL : 0;
+		return vma->flags & (QUIRE_VM_LOCKED | QUIRE_VM_PFNMAP | QUIRE_VM_HUGETLB)
+			       ? -QUIRE_EINVAL
+			       : 0;
 	default:
 		return 0; /* WILLNEED */
 	}
@@ -568,7 +593,7 @@ static int advise(struct advice *a)
 
 int quire_madvise(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, int advice)
 {
-	struct advice a = { .mm = mm, .advice = advice, .pos = addr };
+	struct advice a = {.mm = mm, .advice = advice, .pos = addr};
 	uint64_t bytes = quire_page_up(len);
 	int err;
 

@@ -36,7 +36,7 @@ static bool is_listed(struct quire_vma *vma)
 	bool found = false;
 
 	quire_mutex_lock(vma->mm->q, &vma->object->lock);
-	quire_list_for_each(pos, tmp, &vma->object->areas) {
+	quire_list_for_each (pos, tmp, &vma->object->areas) {
 		if (pos == &vma->object_link)
 			found = true;
 	}
@@ -67,8 +67,8 @@ static quire_broken_t check_area(struct quire_mm *mm, struct quire_vma *vma)
 		return "mm: LOCKONFAULT only with LOCKED";
 	if (vma->file && vma->object && vma->file->object != vma->object)
 		return "mm: an area's object is its file's";
-	if ((vma->flags & QUIRE_VM_SHARED) && !vma->object && !(vma->flags & (QUIRE_VM_PFNMAP | QUIRE_VM_MIXEDMAP)) &&
-	    !vma->ops)
+	if ((vma->flags & QUIRE_VM_SHARED) && !vma->object &&
+	    !(vma->flags & (QUIRE_VM_PFNMAP | QUIRE_VM_MIXEDMAP)) && !vma->ops)
 		return "mm: a shared area has an object or operations of its own";
 	if (vma->object && !is_listed(vma))
 		return "mm: an area with an object is in that object's reverse map";
@@ -81,12 +81,13 @@ static quire_broken_t check_area(struct quire_mm *mm, struct quire_vma *vma)
 
 /* ---- Entries ----------------------------------------------------------------------------- */
 
-static quire_broken_t check_page(struct quire_mm *mm, const struct quire_vma *vma, quire_uaddr_t addr,
-				 quire_pte_t pte, struct sums *sums)
+static quire_broken_t check_page(struct quire_mm *mm, const struct quire_vma *vma,
+				 quire_uaddr_t addr, quire_pte_t pte, struct sums *sums)
 {
 	const struct quire_pgfmt *fmt = mm->pt.fmt;
 	quire_ptebits_t bits = quire_pte_bits(fmt, pte);
-	quire_ptebits_t allowed = quire_vma_ptebits(vma) | QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY | QUIRE_PTE_SPECIAL;
+	quire_ptebits_t allowed =
+		quire_vma_ptebits(vma) | QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY | QUIRE_PTE_SPECIAL;
 	struct quire_page *page;
 
 	if (vma->flags & QUIRE_VM_WRITE)
@@ -103,11 +104,12 @@ static quire_broken_t check_page(struct quire_mm *mm, const struct quire_vma *vm
 	switch (quire_page_kind(page)) {
 	case QUIRE_PAGE_ANON:
 		if (!vma->anon || !chain_names(vma, page->owner))
-			return "mm: an anonymous page's owner is in the chain of every area that maps it";
+			return "mm: an anonymous page's owner is in its areas' chains";
 		if (page->index != quire_linear_page_index(vma, addr))
 			return "mm: an anonymous page lies at its index";
-		if (quire_page_test(page, QUIRE_PG_EXCLUSIVE) ? quire_load(&page->maps) != 1 : bits & QUIRE_PTE_WRITE)
-			return "mm: an anonymous page that an entry may write to is exclusive, mapped by that entry alone";
+		if (quire_page_test(page, QUIRE_PG_EXCLUSIVE) ? quire_load(&page->maps) != 1
+							      : bits & QUIRE_PTE_WRITE)
+			return "mm: an anonymous page that may be written to is exclusive";
 		break;
 	case QUIRE_PAGE_CACHE:
 		if (page->owner != vma->object || page->index != quire_linear_page_index(vma, addr))
@@ -124,7 +126,8 @@ static quire_broken_t check_page(struct quire_mm *mm, const struct quire_vma *vm
 	return NULL;
 }
 
-static quire_broken_t check_entries(struct quire_mm *mm, const struct quire_vma *vma, struct sums *sums)
+static quire_broken_t check_entries(struct quire_mm *mm, const struct quire_vma *vma,
+				    struct sums *sums)
 {
 	struct quire_cursor c;
 	quire_broken_t broken = NULL;
@@ -133,7 +136,8 @@ static quire_broken_t check_entries(struct quire_mm *mm, const struct quire_vma 
 	while (!broken && quire_cursor_next_leaf(&c)) {
 		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
 
-		for (; !broken && a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE)) {
+		for (; !broken && a < c.leaf_end;
+		     a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE)) {
 			quire_pte_t pte = quire_cursor_get(&c, a);
 
 			switch (quire_pte_kind(mm->pt.fmt, pte)) {
@@ -199,7 +203,7 @@ static quire_broken_t check_counters(struct quire_mm *mm, const struct sums *sum
 
 static quire_broken_t check_locked(struct quire_mm *mm)
 {
-	struct sums sums = { 0 };
+	struct sums sums = {0};
 	struct quire_index_walk walk;
 	struct quire_vma *vma;
 	quire_uaddr_t end = 0;

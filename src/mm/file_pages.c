@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * remap_file_pages(2): other pages of the file at the same addresses. Called by hosts. Linux has made it
- * a fixed mmap of the same file since 4.0, and so it is here: one area becomes several.
+ * remap_file_pages(2): other pages of the file at the same addresses. Called by hosts. Linux has
+ * made it a fixed mmap of the same file since 4.0, and so it is here: one area becomes several.
  */
 #include <mm/internal.h>
 
@@ -15,16 +15,20 @@ static bool is_uniform(struct quire_mm *mm, const struct quire_vma *first, quire
 	quire_index_walk_start(&walk, &mm->index, reached);
 	while (reached < end) {
 		vma = quire_index_walk_next(&walk);
-		if (!vma || vma->start != reached || vma->file != first->file || vma->flags != first->flags)
+		if (!vma || vma->start != reached || vma->file != first->file ||
+		    vma->flags != first->flags)
 			return false;
 		reached = vma->end;
 	}
 	return true;
 }
 
-/* The file behind [start, end) with a reference, and how it is mapped there; NULL if the call does not apply. */
-static struct quire_file *find_file(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t end, uint32_t *prot,
-				    uint32_t *map_flags)
+/*
+ * The file behind [start, end) with a reference, and how it is mapped there; NULL if the call
+ * does not apply.
+ */
+static struct quire_file *find_file(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t end,
+				    uint32_t *prot, uint32_t *map_flags)
 {
 	struct quire_vma *vma = quire_find_vma(mm, start);
 
@@ -41,10 +45,11 @@ static struct quire_file *find_file(struct quire_mm *mm, quire_uaddr_t start, qu
 	return vma->file;
 }
 
-int quire_remap_file_pages(struct quire_mm *mm, quire_uaddr_t addr, uint64_t size, uint32_t prot, uint64_t pgoff,
-			   uint32_t flags)
+int quire_remap_file_pages(struct quire_mm *mm, quire_uaddr_t addr, uint64_t size, uint32_t prot,
+			   uint64_t pgoff, uint32_t flags)
 {
-	uint32_t map_flags = (flags & QUIRE_MAP_NONBLOCK) | QUIRE_MAP_SHARED | QUIRE_MAP_FIXED | QUIRE_MAP_POPULATE;
+	uint32_t map_flags = (flags & QUIRE_MAP_NONBLOCK) | QUIRE_MAP_SHARED | QUIRE_MAP_FIXED |
+			     QUIRE_MAP_POPULATE;
 	quire_uaddr_t start = quire_page_down(addr);
 	struct quire_file *file;
 	int64_t place;
@@ -60,7 +65,8 @@ int quire_remap_file_pages(struct quire_mm *mm, quire_uaddr_t addr, uint64_t siz
 	if (pgoff > UINT64_MAX >> QUIRE_PAGE_SHIFT)
 		place = -QUIRE_EOVERFLOW;
 	else
-		place = quire_mmap(mm, start, size, prot, map_flags, file, pgoff << QUIRE_PAGE_SHIFT);
+		place = quire_mmap(mm, start, size, prot, map_flags, file,
+				   pgoff << QUIRE_PAGE_SHIFT);
 	quire_file_put(mm->q, file);
 	return place < 0 ? (int)place : 0;
 }

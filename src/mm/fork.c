@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork(2): a second space that sees the same bytes. Private pages are shared until one side writes,
- * shared memory stays shared. Called by hosts; the child becomes a space like any other with the last
- * lines of quire_fork().
+ * fork(2): a second space that sees the same bytes. Private pages are shared until one side
+ * writes, shared memory stays shared. Called by hosts; the child becomes a space like any other
+ * with the last lines of quire_fork().
  *
- * The parent's writer lock keeps its areas as they are; its faults go on. Nobody can find the child
- * until it is whole: it is in no list, its index is empty until one splice fills it, its drivers have
- * not heard of it. One thing shows earlier: an area with an object is in that object's reverse map
- * before its pages are copied, so that a truncate that runs meanwhile finds them. It sees a whole
- * area in tables of its own; and if there is no memory for the rest, the area leaves the
- * reverse map again before anything else is undone.
+ * The parent's writer lock keeps its areas as they are; its faults go on. Nobody can find the
+ * child until it is whole: it is in no list, its index is empty until one splice fills it, its
+ * drivers have not heard of it. One thing shows earlier: an area with an object is in that
+ * object's reverse map before its pages are copied, so that a truncate that runs meanwhile finds
+ * them. It sees a whole area in tables of its own; and if there is no memory for the rest, the
+ * area leaves the reverse map again before anything else is undone.
  */
 #include <mm/internal.h>
 
@@ -105,8 +105,8 @@ static int reserve(struct forking *f)
 /* ---- Pages ------------------------------------------------------------------------------- */
 
 /*
- * Does the child's area need entries of its own from the start? Not where a fault finds the same page
- * again: in the object, for an area that nobody ever wrote to privately.
+ * Does the child's area need entries of its own from the start? Not where a fault finds the same
+ * page again: in the object, for an area that nobody ever wrote to privately.
  */
 static bool needs_entries(const struct quire_vma *copy)
 {

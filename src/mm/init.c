@@ -19,11 +19,12 @@ int quire_mms_init(struct quire *q)
 	struct quire_mms *mms = &q->mms;
 	int err;
 
-	err = quire_cache_create(q, &mms->mm_cache, "mm_struct", sizeof(struct quire_mm), QUIRE_CACHELINE,
-				 QUIRE_SLAB_HWCACHE_ALIGN, NULL);
+	err = quire_cache_create(q, &mms->mm_cache, "mm_struct", sizeof(struct quire_mm),
+				 QUIRE_CACHELINE, QUIRE_SLAB_HWCACHE_ALIGN, NULL);
 	if (err)
 		return err;
-	err = quire_cache_create(q, &mms->vma_cache, "vm_area_struct", sizeof(struct quire_vma), 0, 0, NULL);
+	err = quire_cache_create(q, &mms->vma_cache, "vm_area_struct", sizeof(struct quire_vma), 0,
+				 0, NULL);
 	if (err)
 		return err;
 	mms->lock = (struct quire_mutex)QUIRE_MUTEX_INIT;
@@ -79,14 +80,20 @@ int quire_init(struct quire *q, const struct quire_config *config)
 quire_broken_t quire_exit(struct quire *q)
 {
 	struct quire_cache *const caches[] = {
-		&q->mms.vma_cache,	  &q->mms.mm_cache,	   &q->objects.chain_cache, &q->objects.anon_cache,
-		&q->objects.file_cache, &q->objects.object_cache, &q->objects.radix_cache, &q->index_cache,
-		&q->index_inner_cache,
+		&q->mms.vma_cache,	 &q->mms.mm_cache,	 &q->objects.chain_cache,
+		&q->objects.anon_cache,	 &q->objects.file_cache, &q->objects.object_cache,
+		&q->objects.radix_cache, &q->index_cache,	 &q->index_inner_cache,
 	};
 	static const quire_broken_t left[] = {
-		"exit: no area is left",  "exit: no space is left",	     "exit: no chain of owners is left",
-		"exit: no owner is left", "exit: no file made here is left", "exit: no object made here is left",
-		"exit: no page cache is left", "exit: no index node is left", "exit: no inner index node is left",
+		"exit: no area is left",
+		"exit: no space is left",
+		"exit: no chain of owners is left",
+		"exit: no owner is left",
+		"exit: no file made here is left",
+		"exit: no object made here is left",
+		"exit: no page cache is left",
+		"exit: no index node is left",
+		"exit: no inner index node is left",
 	};
 	quire_broken_t broken;
 

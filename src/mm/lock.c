@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mlock(2), mlock2(2), munlock(2), mlockall(2), munlockall(2): areas whose pages stay. What they do to
- * areas is one plan and one commit; faulting the pages in comes afterwards, without the writer lock. Called
- * by hosts. Nothing here pins a page: LOCKED areas are what reclaim leaves alone.
+ * mlock(2), mlock2(2), munlock(2), mlockall(2), munlockall(2): areas whose pages stay. What they
+ * do to areas is one plan and one commit; faulting the pages in comes afterwards, without the
+ * writer lock. Called by hosts. Nothing here pins a page: LOCKED areas are what reclaim leaves
+ * alone.
  *
  *	area       |-------A-------|
  *	mlock          |-------|
@@ -10,8 +11,10 @@
  */
 #include <mm/internal.h>
 
-/* Linux never marks these as locked, and does not call that an error: a driver's or the kernel's own memory, and
- * memory that may vanish. */
+/*
+ * Linux never marks these as locked, and does not call that an error: a driver's or the kernel's
+ * own memory, and memory that may vanish.
+ */
 #define NEVER_LOCKED (QUIRE_VM_SPECIAL | QUIRE_VM_HUGETLB | QUIRE_VM_DROPPABLE)
 
 /* Pages of [start, start + len) that count against the limit already. */
@@ -44,9 +47,12 @@ static bool within_limit(struct quire_mm *mm, quire_uaddr_t start, uint64_t len)
 	return pages - locked_pages_in(mm, start, len) <= limit;
 }
 
-/* [start, end) of vma gets the lock flags; *pages is what locked_vm gains or loses. vma may be gone afterwards. */
-static int lock_area(struct quire_plan *plan, struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end,
-		     uint64_t lock_flags, int64_t *pages)
+/*
+ * [start, end) of vma gets the lock flags; *pages is what locked_vm gains or loses. vma may be
+ * gone afterwards.
+ */
+static int lock_area(struct quire_plan *plan, struct quire_vma *vma, quire_uaddr_t start,
+		     quire_uaddr_t end, uint64_t lock_flags, int64_t *pages)
 {
 	uint64_t old = vma->flags;
 	uint64_t flags = (old & ~QUIRE_VM_LOCKED_MASK) | lock_flags;
@@ -64,10 +70,11 @@ static int lock_area(struct quire_plan *plan, struct quire_vma *vma, quire_uaddr
 }
 
 /*
- * Give [start, end) the lock flags, area by area as Linux does: a hole ends it with ENOMEM, and what
- * lies before the hole keeps its new flags.
+ * Give [start, end) the lock flags, area by area as Linux does: a hole ends it with ENOMEM, and
+ * what lies before the hole keeps its new flags.
  */
-static int lock_range(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t end, uint64_t lock_flags)
+static int lock_range(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t end,
+		      uint64_t lock_flags)
 {
 	struct quire_plan plan;
 	struct quire_vma *vma;
@@ -149,7 +156,8 @@ int quire_mlock2(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, uint32_t
 {
 	if (flags & ~QUIRE_MLOCK_ONFAULT)
 		return -QUIRE_EINVAL;
-	return lock(mm, addr, len, flags ? QUIRE_VM_LOCKED | QUIRE_VM_LOCKONFAULT : QUIRE_VM_LOCKED);
+	return lock(mm, addr, len,
+		    flags ? QUIRE_VM_LOCKED | QUIRE_VM_LOCKONFAULT : QUIRE_VM_LOCKED);
 }
 
 int quire_munlock(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len)
@@ -207,7 +215,8 @@ int quire_mlockall(struct quire_mm *mm, uint32_t flags)
 
 	quire_mutex_lock(mm->q, &mm->lock);
 	if (flags & QUIRE_MCL_CURRENT) {
-		if (mm->limits.cap_ipc_lock || mm->total_vm <= mm->limits.memlock >> QUIRE_PAGE_SHIFT)
+		if (mm->limits.cap_ipc_lock ||
+		    mm->total_vm <= mm->limits.memlock >> QUIRE_PAGE_SHIFT)
 			err = lock_all(mm, lock_flags);
 		else
 			err = -QUIRE_ENOMEM;

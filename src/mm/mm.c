@@ -91,9 +91,9 @@ int quire_exec(struct quire_mm **mm, const struct quire_layout *layout)
 /* ---- Emptied ----------------------------------------------------------------------------- */
 
 /*
- * The last user has gone, so nobody faults, maps or looks areas up; only the object's side may still
- * come along the reverse map, which leaf locks and object locks order against this. Entries go
- * first, then areas leave the reverse maps, then they are closed: a driver that hears of the
+ * The last user has gone, so nobody faults, maps or looks areas up; only the object's side may
+ * still come along the reverse map, which leaf locks and object locks order against this. Entries
+ * go first, then areas leave the reverse maps, then they are closed: a driver that hears of the
  * close knows that its pages are mapped no more.
  */
 static void unmap_everything(struct quire_mm *mm)
@@ -114,7 +114,7 @@ static void unmap_everything(struct quire_mm *mm)
 	quire_index_destroy(q, &mm->index);
 	quire_index_init(&mm->index, mm->layout.task_size);
 
-	quire_list_for_each(pos, tmp, &gone) {
+	quire_list_for_each (pos, tmp, &gone) {
 		vma = quire_list_entry(pos, struct quire_vma, plan_link);
 		quire_list_del(&vma->plan_link);
 		if (vma->flags & QUIRE_VM_ACCOUNT)

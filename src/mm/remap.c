@@ -4,18 +4,19 @@
  * copied: what moves are the entries of the tables.
  *
  *	shrink     |-----A-----|              |--A--|
- *	grow       |--A--|                    |-----A-----|              where there is room behind it
- *	move       |-----A-----|    |---B---| |-A-|     |A|  |--A'--||B|  FIXED: what is there goes first
+ *	grow       |--A--|                    |-----A-----|              if there is room behind it
+ *	move       |-----A-----|    |---B---| |-A-|     |A|  |--A'--||B|  FIXED: over what is there
  *	DONTUNMAP  |-----A-----|              |-----a-----|  |--A'--|     a: the same area, empty
  *	several    |-A-| |-B-|-C-|                           |-A'-| |-B'-|-C'-|   FIXED, same length
  *
- * A move is drawn in a plan and made true in one step. Then the areas at both ends are such that no
- * fault makes entries there (gone, or BUSY), the destination is emptied of what was mapped there, the entries are
- * carried over, and only when the old place is gone from every TLB do faults go on at the new one.
+ * A move is drawn in a plan and made true in one step. Then the areas at both ends are such that
+ * no fault makes entries there (gone, or BUSY), the destination is emptied of what was mapped
+ * there, the entries are carried over, and only when the old place is gone from every TLB do
+ * faults go on at the new one.
  *
- * Linux does all this step by step, and a refusal on the way (a limit, a seal, a driver) leaves done
- * what was done before it: the destination unmapped, some of several areas moved. So it is here; a plan is
- * committed as far as it got. Want of memory leaves everything as it was.
+ * Linux does all this step by step, and a refusal on the way (a limit, a seal, a driver) leaves
+ * done what was done before it: the destination unmapped, some of several areas moved. So it is
+ * here; a plan is committed as far as it got. Want of memory leaves everything as it was.
  */
 #include <base/string.h>
 #include <mm/internal.h>
@@ -34,20 +35,21 @@ struct remap {
 	uint64_t old_len, new_len;
 	uint32_t flags;
 	/* derived */
-	struct quire_vma *vma;        /* the area of the picture that holds addr */
+	struct quire_vma *vma;	      /* the area of the picture that holds addr */
 	struct quire_plan plan;
 	quire_uaddr_t source, target; /* entries of [source, moved) go to target and up */
 	quire_uaddr_t moved;
-	quire_uaddr_t last;           /* start of the last area whose turn it was */
-	quire_uaddr_t emptied;        /* the destination of what is mapped of [source, emptied) was unmapped first */
-	uint64_t target_extra;        /* and so many bytes behind it */
-	bool leave_cuts;              /* the destination could not be unmapped */
+	quire_uaddr_t last;	      /* start of the last area whose turn it was */
+	quire_uaddr_t emptied;	      /* where what is mapped of [source, emptied) goes has been
+				       * unmapped */
+	uint64_t target_extra;	      /* and so many bytes behind that */
+	bool leave_cuts;	      /* the destination could not be unmapped */
 	quire_uaddr_t tail, tail_end; /* unmapped, since the new length is smaller */
 	struct quire_tally come;      /* pages of areas that the plan made */
-	uint64_t unlocked;            /* pages that DONTUNMAP left behind, LOCKED no more */
-	bool populate;                /* LOCKED, and it grows */
+	uint64_t unlocked;	      /* pages that DONTUNMAP left behind, LOCKED no more */
+	bool populate;		      /* LOCKED, and it grows */
 	/* reserved */
-	int64_t charged;              /* pages committed */
+	int64_t charged;	      /* pages committed */
 };
 
 /* ---- Checks ------------------------------------------------------------------------------ */
@@ -94,7 +96,8 @@ static int check_area(struct remap *r)
 	/* A second view of shared memory; of private memory there is none. */
 	if (!r->old_len && !(vma->flags & (QUIRE_VM_SHARED | QUIRE_VM_MAYSHARE)))
 		return -QUIRE_EINVAL;
-	if ((r->flags & QUIRE_MREMAP_DONTUNMAP) && (vma->flags & (QUIRE_VM_DONTEXPAND | QUIRE_VM_PFNMAP)))
+	if ((r->flags & QUIRE_MREMAP_DONTUNMAP) &&
+	    (vma->flags & (QUIRE_VM_DONTEXPAND | QUIRE_VM_PFNMAP)))
 		return -QUIRE_EINVAL;
 	if (len > vma->end - r->addr)
 		return -QUIRE_EFAULT;
@@ -158,7 +161,8 @@ static void give_up(struct remap *r)
 /* ---- Moving, in the picture -------------------------------------------------------------- */
 
 /* A stretch at the destination as merging sees it; file and object are borrowed. */
-static void describe_target(const struct remap *r, const struct quire_vma *from, struct quire_vma *proto)
+static void describe_target(const struct remap *r, const struct quire_vma *from,
+			    struct quire_vma *proto)
 {
 	memset(proto, 0, sizeof(*proto));
 	proto->mm = r->mm;
@@ -204,8 +208,8 @@ static struct quire_vma *draw_target(struct remap *r, const struct quire_vma *fr
 }
 
 /*
- * DONTUNMAP: the old area stays, without pages. It is locked no more, all of it, even if only a part was moved; and
- * if all of it was, its owner went with the pages.
+ * DONTUNMAP: the old area stays, without pages. It is locked no more, all of it, even if only a
+ * part was moved; and if all of it was, its owner went with the pages.
  */
 static int draw_emptied_source(struct remap *r, const struct quire_vma *target)
 {
@@ -230,7 +234,10 @@ static int draw_unmapped_source(struct remap *r)
 	int err = quire_plan_unmap(&r->plan, r->addr, r->addr + r->old_len);
 
 	r->plan.gone.accounted = accounted;
-	/* Checked before; a driver that has changed its mind leaves a picture with both places in it. */
+	/*
+	 * Checked before; a driver that has changed its mind leaves a picture with both places in
+	 * it.
+	 */
 	if (err)
 		r->plan.out_of_memory = true;
 	return err;
@@ -251,7 +258,9 @@ static int ask_about_cuts(const struct remap *r)
 	return err;
 }
 
-/* r->vma's [addr, addr + old_len) goes to new_addr, whose [.., + new_len) is free in the picture. */
+/*
+ * r->vma's [addr, addr + old_len) goes to new_addr, whose [.., + new_len) is free in the picture.
+ */
 static int draw_move(struct remap *r)
 {
 	bool stays = (r->flags & QUIRE_MREMAP_DONTUNMAP) != 0;
@@ -289,8 +298,9 @@ static int draw_move_to_place(struct remap *r)
 
 	if (r->flags & QUIRE_MREMAP_FIXED)
 		map_flags |= QUIRE_MAP_FIXED;
-	place = quire_get_unmapped_area(r->mm, has_target(r) ? r->new_addr : 0, r->new_len, r->vma->file,
-					quire_linear_page_index(r->vma, r->addr), map_flags, r->vma->flags);
+	place = quire_get_unmapped_area(r->mm, has_target(r) ? r->new_addr : 0, r->new_len,
+					r->vma->file, quire_linear_page_index(r->vma, r->addr),
+					map_flags, r->vma->flags);
 	if (place < 0)
 		return (int)place;
 	r->new_addr = (quire_uaddr_t)place;
@@ -306,7 +316,8 @@ static bool may_stay(struct remap *r)
 	struct quire_mm *mm = r->mm;
 
 	return quire_may_expand_from(mm, r->vma->flags, mm->total_vm + come->total - gone->total,
-				     mm->data_vm + come->data - gone->data, r->old_len >> QUIRE_PAGE_SHIFT);
+				     mm->data_vm + come->data - gone->data,
+				     r->old_len >> QUIRE_PAGE_SHIFT);
 }
 
 /* FIXED and DONTUNMAP: what is in the way goes, what is too much goes, then the rest moves. */
@@ -343,11 +354,13 @@ static int draw_move_to_target(struct remap *r)
 /* ---- Moving, in the tables --------------------------------------------------------------- */
 
 /*
- * Areas that were mapped at [start, end) of the destination are dead: their entries go, and they leave the reverse
- * maps at once, since entries of other areas are about to stand where theirs stood. Tables stay, for those. *next
- * is the first old area that may reach beyond start; calls come in ascending order.
+ * Areas that were mapped at [start, end) of the destination are dead: their entries go, and they
+ * leave the reverse maps at once, since entries of other areas are about to stand where theirs
+ * stood. Tables stay, for those. *next is the first old area that may reach beyond start; calls
+ * come in ascending order.
  */
-static void empty_target(struct remap *r, quire_uaddr_t start, quire_uaddr_t end, struct quire_list **next)
+static void empty_target(struct remap *r, quire_uaddr_t start, quire_uaddr_t end,
+			 struct quire_list **next)
 {
 	struct quire_list *head = &r->plan.old, *pos;
 
@@ -358,16 +371,16 @@ static void empty_target(struct remap *r, quire_uaddr_t start, quire_uaddr_t end
 
 		if (vma->start >= end)
 			break;
-		quire_zap_range(r->mm, vma, vma->start > start ? vma->start : start, vma->end < end ? vma->end : end,
-				0);
+		quire_zap_range(r->mm, vma, vma->start > start ? vma->start : start,
+				vma->end < end ? vma->end : end, 0);
 		if (!quire_list_empty(&vma->object_link))
 			quire_object_unlink(vma);
 	}
 }
 
 /*
- * Where several areas with holes between them go, what is mapped opposite a hole stays. All of them but the last are in
- * plan->old; that one may have failed.
+ * Where several areas with holes between them go, what is mapped opposite a hole stays. All of
+ * them but the last are in plan->old; that one may have failed.
  *
  *	source     |--A--|   |-B-|--C--|
  *	target     |--x--|---|-y-|--z--|    A, B, C are moved; x, y, z of what was there go
@@ -379,7 +392,7 @@ static void empty_targets(struct remap *r)
 
 	if (r->emptied + r->target_extra == r->source)
 		return;
-	quire_list_for_each(pos, tmp, &r->plan.old) {
+	quire_list_for_each (pos, tmp, &r->plan.old) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 		quire_uaddr_t from = vma->start > r->source ? vma->start : r->source;
 		quire_uaddr_t to = vma->end < r->last ? vma->end : r->last;
@@ -397,7 +410,7 @@ static int ask_to_move(struct remap *r)
 
 	if (!r->plan.has_ops)
 		return 0;
-	quire_list_for_each(pos, tmp, &r->plan.areas) {
+	quire_list_for_each (pos, tmp, &r->plan.areas) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 		bool is_source = vma->start < r->moved && r->source < vma->end;
 		int err;
@@ -427,7 +440,8 @@ static void perform(struct remap *r)
 	if (span)
 		quire_tables_trim(pt, r->source, r->moved);
 	if (r->emptied + r->target_extra > r->source)
-		quire_tables_trim(pt, r->target, r->target + (r->emptied - r->source) + r->target_extra);
+		quire_tables_trim(pt, r->target,
+				  r->target + (r->emptied - r->source) + r->target_extra);
 	else if (span)
 		quire_tables_trim(pt, r->target, r->target + span);
 }
@@ -487,8 +501,8 @@ static int64_t move_one(struct remap *r)
 }
 
 /*
- * All areas of [addr, addr + old_len), which may have holes behind the first; each as if it were moved by
- * itself. An error ends it; what came before is moved.
+ * All areas of [addr, addr + old_len), which may have holes behind the first; each as if it were
+ * moved by itself. An error ends it; what came before is moved.
  */
 static int64_t move_several(struct remap *r)
 {
@@ -523,8 +537,8 @@ static bool has_room_behind(struct remap *r, uint64_t bytes)
 
 	if (end < r->vma->end || quire_index_intersection(&r->mm->index, r->vma->end, end))
 		return false;
-	return quire_get_unmapped_area(r->mm, r->vma->start, end - r->vma->start, NULL, 0, QUIRE_MAP_FIXED,
-				       r->vma->flags) >= 0;
+	return quire_get_unmapped_area(r->mm, r->vma->start, end - r->vma->start, NULL, 0,
+				       QUIRE_MAP_FIXED, r->vma->flags) >= 0;
 }
 
 /* The area grows, and becomes one with its next neighbour if that fits now. */
@@ -608,8 +622,8 @@ static int64_t remap_locked(struct remap *r)
 	return err ? err : (int64_t)r->addr;
 }
 
-int64_t quire_mremap(struct quire_mm *mm, quire_uaddr_t addr, uint64_t old_len, uint64_t new_len, uint32_t flags,
-		     quire_uaddr_t new_addr)
+int64_t quire_mremap(struct quire_mm *mm, quire_uaddr_t addr, uint64_t old_len, uint64_t new_len,
+		     uint32_t flags, quire_uaddr_t new_addr)
 {
 	struct remap r;
 	int64_t place;
@@ -629,6 +643,7 @@ int64_t quire_mremap(struct quire_mm *mm, quire_uaddr_t addr, uint64_t old_len, 
 	place = remap_locked(&r);
 	quire_mutex_unlock(mm->q, &mm->lock);
 	if (place >= 0 && r.populate)
-		(void)quire_populate(mm, (quire_uaddr_t)place + r.old_len, (quire_uaddr_t)place + r.new_len, true);
+		(void)quire_populate(mm, (quire_uaddr_t)place + r.old_len,
+				     (quire_uaddr_t)place + r.new_len, true);
 	return place;
 }

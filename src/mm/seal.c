@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mseal(2): areas that can no longer be unmapped, moved, resized, given other rights or written over by
- * another mapping. Called by hosts. There is no way back; the checks themselves are in the verbs they stop.
+ * mseal(2): areas that can no longer be unmapped, moved, resized, given other rights or written
+ * over by another mapping. Called by hosts. There is no way back; the checks themselves are in
+ * the verbs they stop.
  */
 #include <mm/internal.h>
 
@@ -37,7 +38,8 @@ static int seal_range(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t en
 		vma = quire_plan_find(&plan, from);
 		pos = vma->end < end ? vma->end : end;
 		if (!(vma->flags & QUIRE_VM_SEALED))
-			(void)quire_plan_modify(&plan, vma, from, pos, vma->flags | QUIRE_VM_SEALED, &err);
+			(void)quire_plan_modify(&plan, vma, from, pos, vma->flags | QUIRE_VM_SEALED,
+						&err);
 	}
 	if (err && !quire_plan_may_commit(&plan, err)) {
 		quire_plan_cancel(&plan);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * msync(2) and mincore(2): what a space has to say to and about the files behind it. Both only look areas
- * up, under grace periods that end before anything sleeps; neither takes the writer lock or changes an
- * area. Called by hosts.
+ * msync(2) and mincore(2): what a space has to say to and about the files behind it. Both only
+ * look areas up, under grace periods that end before anything sleeps; neither takes the writer
+ * lock or changes an area. Called by hosts.
  */
 #include <base/string.h>
 #include <mm/internal.h>
@@ -77,7 +77,8 @@ static int sync_range(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t en
 		if ((flags & QUIRE_MS_INVALIDATE) && (look.flags & QUIRE_VM_LOCKED))
 			err = -QUIRE_EBUSY;
 		else if ((flags & QUIRE_MS_SYNC) && look.object && (look.flags & QUIRE_VM_SHARED))
-			err = quire_object_sync(look.object, index_at(&look, start), index_at(&look, stop - 1));
+			err = quire_object_sync(look.object, index_at(&look, start),
+						index_at(&look, stop - 1));
 		let_go(&look);
 		if (err)
 			return err;
@@ -120,8 +121,8 @@ static unsigned char cached(const struct look *look, quire_uaddr_t addr)
 }
 
 /* One byte a page of [start, end), which lies in the area. */
-static void tell_residency(struct quire_mm *mm, const struct look *look, quire_uaddr_t start, quire_uaddr_t end,
-			   unsigned char *vec)
+static void tell_residency(struct quire_mm *mm, const struct look *look, quire_uaddr_t start,
+			   quire_uaddr_t end, unsigned char *vec)
 {
 	struct quire_cursor c;
 	quire_uaddr_t addr = start;
@@ -150,11 +151,11 @@ static void tell_residency(struct quire_mm *mm, const struct look *look, quire_u
 
 /*
  * Linux shows the residency of private anonymous memory and of files; what a driver or the kernel
- * itself mapped without a file is not the process's to know, and counts as there. Raw frames count as
- * not mapped.
+ * itself mapped without a file is not the process's to know, and counts as there. Raw frames
+ * count as not mapped.
  */
-static void tell_area(struct quire_mm *mm, const struct look *look, quire_uaddr_t start, quire_uaddr_t end,
-		      unsigned char *vec)
+static void tell_area(struct quire_mm *mm, const struct look *look, quire_uaddr_t start,
+		      quire_uaddr_t end, unsigned char *vec)
 {
 	size_t pages = (size_t)((end - start) >> QUIRE_PAGE_SHIFT);
 

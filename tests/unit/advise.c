@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * madvise on the simulated machine: which advice which areas take, what becomes of the bytes, what of
- * the areas. Errors, flags and pictures were seen on Linux 6.18, x86-64; madvise(2) has the rest.
+ * madvise on the simulated machine: which advice which areas take, what becomes of the bytes,
+ * what of the areas. Errors, flags and pictures were seen on Linux 6.18, x86-64; madvise(2) has
+ * the rest.
  */
 #include <mm/internal.h>
 
@@ -42,8 +43,10 @@ static uint64_t flags_at(uint64_t page)
 
 static void map_shared_at(uint64_t start, uint64_t n)
 {
-	assert_int_equal(quire_mmap(space.mm, P(start), n * PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-				    QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL, 0), P(start));
+	assert_int_equal(
+		quire_mmap(space.mm, P(start), n * PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+			   QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL, 0),
+		P(start));
 }
 
 static int special_fault(struct quire_vmf *vmf)
@@ -58,16 +61,19 @@ static int never_split(struct quire_vma *vma, quire_uaddr_t addr)
 }
 
 /* As Linux's vdso and vvar. */
-static const struct quire_vm_ops vdso_ops = { .name = "[vdso]", .fault = special_fault, .may_split = never_split };
+static const struct quire_vm_ops vdso_ops = {
+	.name = "[vdso]", .fault = special_fault, .may_split = never_split};
 
 #define VDSO (VM_R | QUIRE_VM_EXEC | QUIRE_VM_DONTEXPAND)
-#define VVAR (QUIRE_VM_READ | QUIRE_VM_MAYREAD | QUIRE_VM_IO | QUIRE_VM_PFNMAP | QUIRE_VM_DONTEXPAND | QUIRE_VM_DONTDUMP)
+#define VVAR                                                                                       \
+	(QUIRE_VM_READ | QUIRE_VM_MAYREAD | QUIRE_VM_IO | QUIRE_VM_PFNMAP | QUIRE_VM_DONTEXPAND |  \
+	 QUIRE_VM_DONTDUMP)
 
 /* ---- Arguments --------------------------------------------------------------------------- */
 
 static void unknown_advice_comes_first(void **state)
 {
-	static const int unknown[] = { -1, 5, 6, 7, 26, 99, 100, 101, 104 };
+	static const int unknown[] = {-1, 5, 6, 7, 26, 99, 100, 101, 104};
 
 	map_at(0, 4, "rw");
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
@@ -75,11 +81,14 @@ static void unknown_advice_comes_first(void **state)
 		assert_int_equal(advise(0, 0, unknown[i]), -QUIRE_EINVAL);
 	}
 	assert_int_equal(quire_madvise(space.mm, P(0) + 1, 0, QUIRE_MADV_NORMAL), -QUIRE_EINVAL);
-	assert_int_equal(quire_madvise(space.mm, P(0), UINT64_MAX, QUIRE_MADV_NORMAL), -QUIRE_EINVAL);
+	assert_int_equal(quire_madvise(space.mm, P(0), UINT64_MAX, QUIRE_MADV_NORMAL),
+			 -QUIRE_EINVAL);
 	assert_int_equal(quire_madvise(space.mm, P(0), -PAGE, QUIRE_MADV_NORMAL), -QUIRE_EINVAL);
 	assert_int_equal(quire_madvise(space.mm, -PAGE, PAGE, QUIRE_MADV_DONTNEED), -QUIRE_EINVAL);
 	assert_int_equal(quire_madvise(space.mm, 1ull << 63, 0, QUIRE_MADV_DONTNEED), 0);
-	assert_int_equal(quire_madvise(space.mm, space.mm->layout.task_size, PAGE, QUIRE_MADV_DONTNEED), -QUIRE_ENOMEM);
+	assert_int_equal(
+		quire_madvise(space.mm, space.mm->layout.task_size, PAGE, QUIRE_MADV_DONTNEED),
+		-QUIRE_ENOMEM);
 	assert_int_equal(quire_madvise(space.mm, P(0), 1, QUIRE_MADV_RANDOM), 0);
 	assert_picture("0-1 rw-p, 1-4 rw-p");
 }
@@ -104,12 +113,12 @@ static void advice_is_recorded(void **state)
 		int advice, undo;
 		uint64_t flag;
 	} list[] = {
-		{ QUIRE_MADV_RANDOM, QUIRE_MADV_NORMAL, QUIRE_VM_RAND_READ },
-		{ QUIRE_MADV_SEQUENTIAL, QUIRE_MADV_NORMAL, QUIRE_VM_SEQ_READ },
-		{ QUIRE_MADV_DONTFORK, QUIRE_MADV_DOFORK, QUIRE_VM_DONTCOPY },
-		{ QUIRE_MADV_DONTDUMP, QUIRE_MADV_DODUMP, QUIRE_VM_DONTDUMP },
-		{ QUIRE_MADV_WIPEONFORK, QUIRE_MADV_KEEPONFORK, QUIRE_VM_WIPEONFORK },
-		{ QUIRE_MADV_MERGEABLE, QUIRE_MADV_UNMERGEABLE, QUIRE_VM_MERGEABLE },
+		{QUIRE_MADV_RANDOM, QUIRE_MADV_NORMAL, QUIRE_VM_RAND_READ},
+		{QUIRE_MADV_SEQUENTIAL, QUIRE_MADV_NORMAL, QUIRE_VM_SEQ_READ},
+		{QUIRE_MADV_DONTFORK, QUIRE_MADV_DOFORK, QUIRE_VM_DONTCOPY},
+		{QUIRE_MADV_DONTDUMP, QUIRE_MADV_DODUMP, QUIRE_VM_DONTDUMP},
+		{QUIRE_MADV_WIPEONFORK, QUIRE_MADV_KEEPONFORK, QUIRE_VM_WIPEONFORK},
+		{QUIRE_MADV_MERGEABLE, QUIRE_MADV_UNMERGEABLE, QUIRE_VM_MERGEABLE},
 	};
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
@@ -128,7 +137,8 @@ static void advice_is_recorded(void **state)
 	assert_int_equal(flags_at(0) & (QUIRE_VM_RAND_READ | QUIRE_VM_SEQ_READ), QUIRE_VM_SEQ_READ);
 	assert_int_equal(advise(0, 8, QUIRE_MADV_HUGEPAGE), 0);
 	assert_int_equal(advise(0, 8, QUIRE_MADV_NOHUGEPAGE), 0);
-	assert_int_equal(flags_at(0) & (QUIRE_VM_HUGEPAGE | QUIRE_VM_NOHUGEPAGE), QUIRE_VM_NOHUGEPAGE);
+	assert_int_equal(flags_at(0) & (QUIRE_VM_HUGEPAGE | QUIRE_VM_NOHUGEPAGE),
+			 QUIRE_VM_NOHUGEPAGE);
 }
 
 /* Passed over, and ENOMEM in the end. */
@@ -203,8 +213,10 @@ static void advice_that_shared_and_droppable_memory_ignores(void **state)
 	assert_int_equal(advise(4, 2, QUIRE_MADV_WIPEONFORK), -QUIRE_EINVAL);
 	assert_int_equal(advise(4, 2, QUIRE_MADV_MERGEABLE), 0);
 	assert_true(flags_at(4) & QUIRE_VM_MERGEABLE);
-	assert_int_equal(quire_mmap(space.mm, P(8), 2 * PAGE, 3, QUIRE_MAP_DROPPABLE | QUIRE_MAP_ANONYMOUS |
-					    QUIRE_MAP_FIXED, NULL, 0), P(8));
+	assert_int_equal(quire_mmap(space.mm, P(8), 2 * PAGE, 3,
+				    QUIRE_MAP_DROPPABLE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
+				    NULL, 0),
+			 P(8));
 	assert_int_equal(advise(8, 2, QUIRE_MADV_KEEPONFORK), -QUIRE_EINVAL);
 	assert_int_equal(advise(8, 2, QUIRE_MADV_DODUMP), -QUIRE_EINVAL);
 	assert_int_equal(advise(8, 2, QUIRE_MADV_MERGEABLE), 0);
@@ -407,21 +419,21 @@ static void sealed_read_only_memory_is_kept(void **state)
 	static const struct {
 		int advice, anon, file;
 	} list[] = {
-		{ QUIRE_MADV_NORMAL, 0, 0 },
-		{ QUIRE_MADV_WILLNEED, 0, 0 },
-		{ QUIRE_MADV_DONTNEED, -QUIRE_EPERM, 0 },
-		{ QUIRE_MADV_DONTNEED_LOCKED, -QUIRE_EPERM, 0 },
-		{ QUIRE_MADV_FREE, -QUIRE_EPERM, -QUIRE_EINVAL },
-		{ QUIRE_MADV_REMOVE, -QUIRE_EPERM, -QUIRE_EACCES },
-		{ QUIRE_MADV_DONTFORK, -QUIRE_EPERM, 0 },
-		{ QUIRE_MADV_DOFORK, 0, 0 },
-		{ QUIRE_MADV_WIPEONFORK, -QUIRE_EPERM, -QUIRE_EINVAL },
-		{ QUIRE_MADV_KEEPONFORK, 0, 0 },
-		{ QUIRE_MADV_DONTDUMP, 0, 0 },
-		{ QUIRE_MADV_COLD, 0, 0 },
-		{ QUIRE_MADV_POPULATE_READ, 0, 0 },
-		{ QUIRE_MADV_GUARD_INSTALL, -QUIRE_EPERM, 0 },
-		{ QUIRE_MADV_GUARD_REMOVE, 0, 0 },
+		{QUIRE_MADV_NORMAL, 0, 0},
+		{QUIRE_MADV_WILLNEED, 0, 0},
+		{QUIRE_MADV_DONTNEED, -QUIRE_EPERM, 0},
+		{QUIRE_MADV_DONTNEED_LOCKED, -QUIRE_EPERM, 0},
+		{QUIRE_MADV_FREE, -QUIRE_EPERM, -QUIRE_EINVAL},
+		{QUIRE_MADV_REMOVE, -QUIRE_EPERM, -QUIRE_EACCES},
+		{QUIRE_MADV_DONTFORK, -QUIRE_EPERM, 0},
+		{QUIRE_MADV_DOFORK, 0, 0},
+		{QUIRE_MADV_WIPEONFORK, -QUIRE_EPERM, -QUIRE_EINVAL},
+		{QUIRE_MADV_KEEPONFORK, 0, 0},
+		{QUIRE_MADV_DONTDUMP, 0, 0},
+		{QUIRE_MADV_COLD, 0, 0},
+		{QUIRE_MADV_POPULATE_READ, 0, 0},
+		{QUIRE_MADV_GUARD_INSTALL, -QUIRE_EPERM, 0},
+		{QUIRE_MADV_GUARD_REMOVE, 0, 0},
 	};
 
 	map_at(0, 4, "rw");
@@ -498,11 +510,14 @@ static void collapsing(void **state)
 	assert_int_equal(quire_madvise(mm, base + PAGE, PAGE, QUIRE_MADV_COLLAPSE), -QUIRE_EINVAL);
 	set(base + 4 * huge, 1);
 	assert_int_equal(quire_madvise(mm, base + 4 * huge, huge, QUIRE_MADV_COLLAPSE), 0);
-	assert_int_equal(quire_madvise(mm, base + 3 * huge + PAGE, 2 * huge, QUIRE_MADV_COLLAPSE), 0);
-	assert_int_equal(quire_madvise(mm, base + 3 * huge, 2 * huge, QUIRE_MADV_COLLAPSE), -QUIRE_EINVAL);
+	assert_int_equal(quire_madvise(mm, base + 3 * huge + PAGE, 2 * huge, QUIRE_MADV_COLLAPSE),
+			 0);
+	assert_int_equal(quire_madvise(mm, base + 3 * huge, 2 * huge, QUIRE_MADV_COLLAPSE),
+			 -QUIRE_EINVAL);
 	assert_int_equal(get(base + 4 * huge), 1);
 	assert_int_equal(quire_madvise(mm, base + 4 * huge, huge, QUIRE_MADV_NOHUGEPAGE), 0);
-	assert_int_equal(quire_madvise(mm, base + 4 * huge, huge, QUIRE_MADV_COLLAPSE), -QUIRE_EINVAL);
+	assert_int_equal(quire_madvise(mm, base + 4 * huge, huge, QUIRE_MADV_COLLAPSE),
+			 -QUIRE_EINVAL);
 	map_at(0, 4, "rw");
 	set(P(0), 1);
 	assert_int_equal(advise(0, 1, QUIRE_MADV_COLLAPSE), -QUIRE_EINVAL);
@@ -548,7 +563,8 @@ static void flags_without_memory(void **state)
 {
 #if QUIRE_DEBUG
 	fill_space();
-	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_dontfork, -QUIRE_EAGAIN) >= 12);
+	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_dontfork,
+					       -QUIRE_EAGAIN) >= 12);
 #endif
 }
 
@@ -556,7 +572,8 @@ static void guards_without_objects(void **state)
 {
 #if QUIRE_DEBUG
 	fill_space();
-	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_guard, -QUIRE_ENOMEM) >= 12);
+	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_guard, -QUIRE_ENOMEM) >=
+		    12);
 	for (uint64_t i = 1; i < 13; i++)
 		assert_maperr(QUIRE_ACCESS_READ, P(i));
 #endif
@@ -569,20 +586,26 @@ static int64_t call_guard_far(void)
 }
 #endif
 
-/* Guards need tables; the area has an owner already, so that nothing shows that the call was made. */
+/*
+ * Guards need tables; the area has an owner already, so that nothing shows that the call was
+ * made.
+ */
 static void guards_without_tables(void **state)
 {
 #if QUIRE_DEBUG
 	uint64_t tables;
 
-	assert_int_equal(quire_mmap(space.mm, 0x300000000000, 8 << 20, 3, ANON | QUIRE_MAP_FIXED, NULL, 0),
-			 0x300000000000);
+	assert_int_equal(
+		quire_mmap(space.mm, 0x300000000000, 8 << 20, 3, ANON | QUIRE_MAP_FIXED, NULL, 0),
+		0x300000000000);
 	set(0x300000000000 + (7 << 20), 1);
 	tables = quire_pgtable_bytes(&space.mm->pt);
-	assert_true(assert_no_memory_no_change(&space.q->pages.fail, call_guard_far, -QUIRE_ENOMEM) >= 2);
+	assert_true(assert_no_memory_no_change(&space.q->pages.fail, call_guard_far,
+					       -QUIRE_ENOMEM) >= 2);
 	assert_true(quire_pgtable_bytes(&space.mm->pt) > tables);
 	assert_maperr(QUIRE_ACCESS_READ, 0x300000000000 + (5 << 20) - PAGE);
-	assert_int_equal(quire_madvise(space.mm, 0x300000000000, 5 << 20, QUIRE_MADV_GUARD_REMOVE), 0);
+	assert_int_equal(quire_madvise(space.mm, 0x300000000000, 5 << 20, QUIRE_MADV_GUARD_REMOVE),
+			 0);
 	assert_int_equal(quire_pgtable_bytes(&space.mm->pt), tables);
 #endif
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork on the simulated machine: what the child sees of the parent's memory and the parent of the child's
- * (fork(2), madvise(2), mlock(2)); and a fork that fails, which leaves the parent as it was.
+ * fork on the simulated machine: what the child sees of the parent's memory and the parent of the
+ * child's (fork(2), madvise(2), mlock(2)); and a fork that fails, which leaves the parent as it
+ * was.
  */
 #include <mm/internal.h>
 
@@ -125,7 +126,8 @@ static void files_are_inherited(void **state)
 	child = fork_space(parent);
 	assert_int_equal(disk->file.refs, 5);
 	assert_in(child, P(0), 1);
-	assert_in(child, P(1), 2); /* the private view of a page that was stored to through the other */
+	assert_in(child, P(1),
+		  2); /* the private view of a page that was stored to through the other */
 	assert_in(child, P(2), disk_byte(2 * PAGE));
 	set_in(child, P(0), 3);
 	assert_in(parent, P(0), 1);
@@ -248,7 +250,9 @@ static void locks_are_not_inherited(void **state)
 	struct quire_mm *parent = space.mm, *child;
 
 	map_at(0, 2, "rw");
-	assert_int_equal(quire_mlockall(parent, QUIRE_MCL_CURRENT | QUIRE_MCL_FUTURE | QUIRE_MCL_ONFAULT), 0);
+	assert_int_equal(
+		quire_mlockall(parent, QUIRE_MCL_CURRENT | QUIRE_MCL_FUTURE | QUIRE_MCL_ONFAULT),
+		0);
 	child = fork_space(parent);
 	assert_int_equal(parent->locked_vm, 2);
 	assert_int_equal(child->locked_vm, 0);
@@ -325,7 +329,8 @@ static void driver_close(struct quire_vma *vma)
 	driver.closes++;
 }
 
-static const struct quire_vm_ops driver_ops = { .name = "[test]", .open = driver_open, .close = driver_close };
+static const struct quire_vm_ops driver_ops = {
+	.name = "[test]", .open = driver_open, .close = driver_close};
 
 static void drivers_hear_of_the_child(void **state)
 {
@@ -381,7 +386,10 @@ static void fill_space(void)
 	put_driver(space.mm, P(30), 2, VM_RW | VM_S, &driver_ops, NULL);
 	assert_int_equal(quire_madvise(space.mm, P(8), PAGE, QUIRE_MADV_WIPEONFORK), 0);
 	assert_int_equal(quire_madvise(space.mm, P(21), PAGE, QUIRE_MADV_GUARD_INSTALL), 0);
-	/* The parent's pages become read-only the first time round; after that a failed fork changes nothing. */
+	/*
+	 * The parent's pages become read-only the first time round; after that a failed fork
+	 * changes nothing.
+	 */
 	assert_int_equal(call_fork(), 0);
 }
 #endif
@@ -390,7 +398,8 @@ static void a_fork_without_objects_leaves_the_parent_as_it_was(void **state)
 {
 #if QUIRE_DEBUG
 	fill_space();
-	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_fork, -QUIRE_ENOMEM) > 15);
+	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_fork, -QUIRE_ENOMEM) >
+		    15);
 	assert_int_equal(driver.opens, driver.closes);
 #endif
 }
@@ -408,13 +417,17 @@ static void a_fork_without_pages_leaves_the_parent_as_it_was(void **state)
 
 static uint32_t stop;
 
-/* CPU 1 counts in the parent's memory while CPU 0 forks: each child sees some state that there was. */
+/*
+ * CPU 1 counts in the parent's memory while CPU 0 forks: each child sees some state that there
+ * was.
+ */
 static void count_or_fork(struct machine *m, unsigned cpu, void *arg)
 {
 	machine_switch(m, &space.mm->pt);
 	if (cpu == 1) {
 		for (uint32_t i = 1; !quire_load(&stop); i++) {
-			if (machine_store(m, P(0), &i, 4, NULL) || machine_store(m, P(1), &i, 4, NULL))
+			if (machine_store(m, P(0), &i, 4, NULL) ||
+			    machine_store(m, P(1), &i, 4, NULL))
 				break;
 		}
 	} else {
@@ -429,7 +442,8 @@ static void count_or_fork(struct machine *m, unsigned cpu, void *arg)
 			machine_load(m, P(1), &two, 4, NULL);
 			machine_load(m, P(0), &again, 4, NULL);
 			if (two > one || one != again)
-				machine_report(m, "a child's memory changed under it", "fork.c", one);
+				machine_report(m, "a child's memory changed under it", "fork.c",
+					       one);
 			machine_switch(m, &space.mm->pt);
 			quire_mmput(child);
 		}
@@ -450,15 +464,15 @@ static void a_child_stands_still_while_the_parent_writes(void **state)
 	check_space(space.mm);
 }
 
-#define FRESH 3000u   /* pages that nobody has touched yet */
-#define BETWEEN 512u  /* pages that fork copies between those and the last one */
+#define FRESH 3000u  /* pages that nobody has touched yet */
+#define BETWEEN 512u /* pages that fork copies between those and the last one */
 #define LAST (FRESH + BETWEEN)
 
 static unsigned out_of_order;
 
 /*
- * One CPU stores to one fresh page after the other, and each time the page's number to the last one. The other forks
- * and looks: a child that has the number has what was stored before it.
+ * One CPU stores to one fresh page after the other, and each time the page's number to the last
+ * one. The other forks and looks: a child that has the number has what was stored before it.
  */
 static void publish_or_fork(struct machine *m, unsigned cpu, void *arg)
 {
@@ -488,7 +502,10 @@ static void publish_or_fork(struct machine *m, unsigned cpu, void *arg)
 	machine_switch(m, NULL);
 }
 
-/* On Linux the parent's threads cannot get pages of their own while fork copies; nor can they here. */
+/*
+ * On Linux the parent's threads cannot get pages of their own while fork copies; nor can they
+ * here.
+ */
 static void a_child_has_no_store_without_those_before_it(void **state)
 {
 	(void)state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mlock, mlock2, munlock, mlockall, munlockall on the simulated machine: which areas are locked, what
- * is faulted in, what the limit says. The pictures and errors were seen on Linux 6.18, x86-64; mlock(2) has the rest.
+ * mlock, mlock2, munlock, mlockall, munlockall on the simulated machine: which areas are locked,
+ * what is faulted in, what the limit says. The pictures and errors were seen on Linux 6.18,
+ * x86-64; mlock(2) has the rest.
  */
 #include <mm/internal.h>
 
@@ -40,7 +41,10 @@ static int unlock_at(uint64_t start, uint64_t n)
 	return quire_munlock(space.mm, P(start), n * PAGE);
 }
 
-/* One letter a page of the window's first 16: L locked, F locked on fault, . neither, a blank: no area. */
+/*
+ * One letter a page of the window's first 16: L locked, F locked on fault, . neither, a blank: no
+ * area.
+ */
 static void assert_locked(const char *expected)
 {
 	char seen[17] = "";
@@ -48,7 +52,10 @@ static void assert_locked(const char *expected)
 	for (uint64_t i = 0; i < 16; i++) {
 		struct quire_vma *vma = area(space.mm, P(i));
 
-		seen[i] = !vma ? ' ' : vma->flags & QUIRE_VM_LOCKONFAULT ? 'F' : vma->flags & QUIRE_VM_LOCKED ? 'L' : '.';
+		seen[i] = !vma				      ? ' '
+			  : vma->flags & QUIRE_VM_LOCKONFAULT ? 'F'
+			  : vma->flags & QUIRE_VM_LOCKED      ? 'L'
+							      : '.';
 	}
 	assert_string_equal(seen, expected);
 	check_space(space.mm);
@@ -188,9 +195,12 @@ static int special_fault(struct quire_vmf *vmf)
 	return vmf->page ? 0 : -QUIRE_ENOMEM;
 }
 
-static const struct quire_vm_ops special_ops = { .name = "[test]", .fault = special_fault };
+static const struct quire_vm_ops special_ops = {.name = "[test]", .fault = special_fault};
 
-/* The kernel's own mappings, drivers' and memory that may vanish are never locked; that is no error. */
+/*
+ * The kernel's own mappings, drivers' and memory that may vanish are never locked; that is no
+ * error.
+ */
 static void some_areas_are_never_locked(void **state)
 {
 	put_driver(space.mm, P(0), 2, VM_R | QUIRE_VM_DONTEXPAND, &special_ops, NULL);
@@ -274,10 +284,12 @@ static void locking_all_within_the_limit(void **state)
 {
 	map_at(0, 6, "rw");
 	space.mm->limits.memlock = 4 * PAGE;
-	assert_int_equal(quire_mlockall(space.mm, QUIRE_MCL_CURRENT | QUIRE_MCL_FUTURE), -QUIRE_ENOMEM);
+	assert_int_equal(quire_mlockall(space.mm, QUIRE_MCL_CURRENT | QUIRE_MCL_FUTURE),
+			 -QUIRE_ENOMEM);
 	assert_int_equal(space.mm->def_flags, 0);
 	assert_int_equal(quire_mlockall(space.mm, QUIRE_MCL_FUTURE), 0);
-	assert_int_equal(quire_mmap(space.mm, 0, 5 * PAGE, QUIRE_PROT_READ, ANON, NULL, 0), -QUIRE_EAGAIN);
+	assert_int_equal(quire_mmap(space.mm, 0, 5 * PAGE, QUIRE_PROT_READ, ANON, NULL, 0),
+			 -QUIRE_EAGAIN);
 	assert_int_equal(quire_munlockall(space.mm), 0);
 	space.mm->limits.memlock = 6 * PAGE;
 	assert_int_equal(quire_mlockall(space.mm, QUIRE_MCL_CURRENT), 0);
@@ -320,7 +332,8 @@ static void mlock_without_memory(void **state)
 {
 #if QUIRE_DEBUG
 	fill_space();
-	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_mlock, -QUIRE_ENOMEM) >= 12);
+	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_mlock, -QUIRE_ENOMEM) >=
+		    12);
 #endif
 }
 
@@ -328,7 +341,8 @@ static void mlockall_without_memory(void **state)
 {
 #if QUIRE_DEBUG
 	fill_space();
-	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_mlockall, -QUIRE_ENOMEM) >= 16);
+	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_mlockall,
+					       -QUIRE_ENOMEM) >= 16);
 #endif
 }
 

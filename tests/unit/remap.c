@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mremap on the simulated machine: where the bytes are afterwards, which areas there are, and what is
- * refused. The pictures and errors were seen on Linux 6.18, x86-64; the rest is in mremap(2).
+ * mremap on the simulated machine: where the bytes are afterwards, which areas there are, and
+ * what is refused. The pictures and errors were seen on Linux 6.18, x86-64; the rest is in
+ * mremap(2).
  */
 #include <mm/internal.h>
 
@@ -37,13 +38,15 @@ static int teardown(void **state)
 /* Pages throughout; to matters where flags say so. */
 static int64_t remap(uint64_t start, uint64_t old, uint64_t new, uint32_t flags, uint64_t to)
 {
-	return quire_mremap(space.mm, P(start), old * PAGE, new * PAGE, flags, P(to));
+	return quire_mremap(space.mm, P(start), PAGE * old, PAGE * new, flags, P(to));
 }
 
 static void map_shared_at(uint64_t start, uint64_t n)
 {
-	assert_int_equal(quire_mmap(space.mm, P(start), n * PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-				    QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL, 0), P(start));
+	assert_int_equal(
+		quire_mmap(space.mm, P(start), n * PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+			   QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL, 0),
+		P(start));
 }
 
 /* Page start + i holds first + i. */
@@ -109,7 +112,10 @@ static void nothing_there(void **state)
 	assert_int_equal(remap(30, 0, 1, MAYMOVE, 0), -QUIRE_EFAULT);
 	assert_int_equal(remap(30, 1, 1, FIXED, 40), -QUIRE_EFAULT);
 	assert_int_equal(remap(0, 9, 10, MAYMOVE, 0), -QUIRE_EFAULT);
-	/* Nothing is to be done, or something to be taken away: then it does not matter how much is there. */
+	/*
+	 * Nothing is to be done, or something to be taken away: then it does not matter how much
+	 * is there.
+	 */
 	assert_int_equal(remap(0, 50, 50, 0, 0), P(0));
 	assert_int_equal(remap(0, 50, 30, 0, 0), P(0));
 	assert_int_equal(remap(0, 50, 30, FIXED, 51), -QUIRE_EFAULT);
@@ -293,7 +299,8 @@ static void a_large_sparse_area(void **state)
 	const uint64_t size = 3ull << 30, from = 0x300000000000, to = 0x400000000000 + 77 * PAGE;
 	uint64_t tables;
 
-	assert_int_equal(quire_mmap(space.mm, from, size, 3, ANON | QUIRE_MAP_FIXED | QUIRE_MAP_NORESERVE, NULL, 0),
+	assert_int_equal(quire_mmap(space.mm, from, size, 3,
+				    ANON | QUIRE_MAP_FIXED | QUIRE_MAP_NORESERVE, NULL, 0),
 			 from);
 	for (uint64_t at = 0; at < size; at += 300 << 20)
 		set(from + at, (unsigned char)(1 + (at >> 20)));
@@ -367,7 +374,8 @@ static void a_second_view_of_the_place_where_it_goes(void **state)
 	fill(0, 8, 1);
 	assert_int_equal(remap(2, 0, 2, FIXED, 2), -QUIRE_EFAULT);
 	assert_picture("0-2 rw-s, 4-8 rw-s");
-	assert_int_equal(remap(5, 0, 2, FIXED, 4), -QUIRE_EINVAL); /* its first byte lies in the middle */
+	assert_int_equal(remap(5, 0, 2, FIXED, 4),
+			 -QUIRE_EINVAL); /* its first byte lies in the middle */
 	assert_int_equal(remap(6, 0, 2, FIXED, 7), P(7));
 	assert_filled(7, 2, 7);
 	assert_picture("0-2 rw-s, 4-7 rw-s, 7-9 rw-s");
@@ -729,28 +737,42 @@ static void without_memory(int64_t (*call)(void), struct quire_fail *fail)
 	check_space(space.mm);
 }
 
-#define without_memory_tests(call)                                                                  \
-	static void call##_without_objects(void **state) { without_memory(call, &space.q->slabs.fail); } \
-	static void call##_without_pages(void **state) { without_memory(call, &space.q->pages.fail); }
+#define without_memory_tests(call)                                                                 \
+	static void call##_without_objects(void **state)                                           \
+	{                                                                                          \
+		without_memory(call, &space.q->slabs.fail);                                        \
+	}                                                                                          \
+	static void call##_without_pages(void **state)                                             \
+	{                                                                                          \
+		without_memory(call, &space.q->pages.fail);                                        \
+	}                                                                                          \
+	static void call##_without_pages(void **state)
 #else
-#define without_memory_tests(call)                                       \
-	static void call##_without_objects(void **state) { (void)state; } \
-	static void call##_without_pages(void **state) { (void)state; }
+#define without_memory_tests(call)                                                                 \
+	static void call##_without_objects(void **state)                                           \
+	{                                                                                          \
+		(void)state;                                                                       \
+	}                                                                                          \
+	static void call##_without_pages(void **state)                                             \
+	{                                                                                          \
+		(void)state;                                                                       \
+	}                                                                                          \
+	static void call##_without_pages(void **state)
 #endif
 
-without_memory_tests(move_far)
-without_memory_tests(move_many)
-without_memory_tests(leave_behind)
-without_memory_tests(grow_far)
-without_memory_tests(grow_here)
+without_memory_tests(move_far);
+without_memory_tests(move_many);
+without_memory_tests(leave_behind);
+without_memory_tests(grow_far);
+without_memory_tests(grow_here);
 
 /* ---- While others run -------------------------------------------------------------------- */
 
 static uint32_t stop;
 
 /*
- * CPU 1 reads and writes at both places while CPU 0 moves the page back and forth: it meets the page with all that was
- * ever stored to it, or a hole.
+ * CPU 1 reads and writes at both places while CPU 0 moves the page back and forth: it meets the
+ * page with all that was ever stored to it, or a hole.
  */
 static void move_or_count(struct machine *m, unsigned cpu, void *arg)
 {
@@ -772,7 +794,8 @@ static void move_or_count(struct machine *m, unsigned cpu, void *arg)
 				if (machine_load(m, at, &seen, 4, NULL))
 					continue;
 				if (seen != count)
-					machine_report(m, "a store was lost in a move", "remap.c", seen);
+					machine_report(m, "a store was lost in a move", "remap.c",
+						       seen);
 				seen = count + 1;
 				if (!machine_store(m, at, &seen, 4, NULL))
 					count = seen;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mseal on the simulated machine: what it says, and what it stops. The pictures and errors were seen on
- * Linux 6.18, x86-64; mseal(2) and Documentation/userspace-api/mseal.rst have the rest.
+ * mseal on the simulated machine: what it says, and what it stops. The pictures and errors were
+ * seen on Linux 6.18, x86-64; mseal(2) and Documentation/userspace-api/mseal.rst have the rest.
  */
 #include <mm/internal.h>
 
@@ -72,11 +72,15 @@ static void what_a_seal_stops(void **state)
 	assert_int_equal(unmap_at(1, 1), -QUIRE_EPERM);
 	assert_int_equal(unmap_at(0, 4), -QUIRE_EPERM);
 	assert_int_equal(protect_at(1, 1, "r"), -QUIRE_EPERM);
-	assert_int_equal(quire_mmap(mm, P(2), PAGE, QUIRE_PROT_READ, ANON | QUIRE_MAP_FIXED, NULL, 0), -QUIRE_EPERM);
-	assert_int_equal(quire_mremap(mm, P(1), PAGE, PAGE, QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(20)),
+	assert_int_equal(
+		quire_mmap(mm, P(2), PAGE, QUIRE_PROT_READ, ANON | QUIRE_MAP_FIXED, NULL, 0),
+		-QUIRE_EPERM);
+	assert_int_equal(quire_mremap(mm, P(1), PAGE, PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(20)),
 			 -QUIRE_EPERM);
-	assert_int_equal(quire_mremap(mm, P(0), PAGE, PAGE, QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(1)),
-			 -QUIRE_EPERM);
+	assert_int_equal(
+		quire_mremap(mm, P(0), PAGE, PAGE, QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(1)),
+		-QUIRE_EPERM);
 	assert_picture("0-1 rw-p, 1-3 rw-p, 3-4 rw-p");
 	assert_int_equal(get(P(1)), 5);
 	/* It is about the mapping, not about what is in it. */
@@ -120,7 +124,8 @@ static void without_memory(void **state)
 #if QUIRE_DEBUG
 	for (uint64_t i = 0; i < 16; i++)
 		map_at(i, 1, i % 2 ? "rw" : "r");
-	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_mseal, -QUIRE_ENOMEM) >= 12);
+	assert_true(assert_no_memory_no_change(&space.q->slabs.fail, call_mseal, -QUIRE_ENOMEM) >=
+		    12);
 	assert_true(is_sealed(1));
 #endif
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All there is to see of a space, as text: areas with everything that merging depends on, entries with
- * their frames and rights, counters. For tests of calls that must leave a space as it was, above all when
- * memory runs out at the k-th allocation.
+ * All there is to see of a space, as text: areas with everything that merging depends on, entries
+ * with their frames and rights, counters. For tests of calls that must leave a space as it was,
+ * above all when memory runs out at the k-th allocation.
  */
 #ifndef QUIRE_TESTS_SNAPSHOT_H
 #define QUIRE_TESTS_SNAPSHOT_H
@@ -18,7 +18,8 @@ struct snapshot {
 	char text[SNAPSHOT_BYTES];
 };
 
-__attribute__((format(printf, 2, 3))) static inline void snapshot_add(struct snapshot *s, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static inline void snapshot_add(struct snapshot *s,
+								      const char *format, ...)
 {
 	va_list args;
 	int n;
@@ -31,7 +32,8 @@ __attribute__((format(printf, 2, 3))) static inline void snapshot_add(struct sna
 }
 
 /* Accessed bits come and go with every look; everything else of an entry counts. */
-static inline void snapshot_entries(struct snapshot *s, struct quire_mm *mm, const struct quire_vma *vma)
+static inline void snapshot_entries(struct snapshot *s, struct quire_mm *mm,
+				    const struct quire_vma *vma)
 {
 	const struct quire_pgfmt *fmt = mm->pt.fmt;
 
@@ -40,7 +42,8 @@ static inline void snapshot_entries(struct snapshot *s, struct quire_mm *mm, con
 		enum quire_pte_kind kind = quire_pte_kind(fmt, pte);
 
 		if (kind == QUIRE_PTE_PAGE)
-			snapshot_add(s, " %llx=%llx/%x", (unsigned long long)a, (unsigned long long)quire_pte_pfn(fmt, pte),
+			snapshot_add(s, " %llx=%llx/%x", (unsigned long long)a,
+				     (unsigned long long)quire_pte_pfn(fmt, pte),
 				     quire_pte_bits(fmt, pte) & ~QUIRE_PTE_ACCESSED);
 		else if (kind != QUIRE_PTE_EMPTY)
 			snapshot_add(s, " %llx:%d", (unsigned long long)a, (int)kind);
@@ -59,26 +62,29 @@ static inline void snapshot_take(struct snapshot *s, struct quire_mm *mm)
 	while ((vma = quire_index_walk_next(&walk))) {
 		snapshot_add(s, "%llx-%llx flags %llx pgoff %llx file %p object %p owner %p\n",
 			     (unsigned long long)vma->start, (unsigned long long)vma->end,
-			     (unsigned long long)vma->flags, (unsigned long long)vma->pgoff, (void *)vma->file,
-			     (void *)vma->object, (void *)vma->anon);
+			     (unsigned long long)vma->flags, (unsigned long long)vma->pgoff,
+			     (void *)vma->file, (void *)vma->object, (void *)vma->anon);
 		snapshot_entries(s, mm, vma);
 	}
 	quire_grace_leave(mm->q);
-	snapshot_add(s, "total %llu data %llu exec %llu stack %llu locked %llu def %llx committed %lld\n",
-		     (unsigned long long)mm->total_vm, (unsigned long long)mm->data_vm,
-		     (unsigned long long)mm->exec_vm, (unsigned long long)mm->stack_vm,
-		     (unsigned long long)mm->locked_vm, (unsigned long long)mm->def_flags,
-		     (long long)mm->q->mms.committed);
+	snapshot_add(
+		s,
+		"total %llu data %llu exec %llu stack %llu locked %llu def %llx committed %lld\n",
+		(unsigned long long)mm->total_vm, (unsigned long long)mm->data_vm,
+		(unsigned long long)mm->exec_vm, (unsigned long long)mm->stack_vm,
+		(unsigned long long)mm->locked_vm, (unsigned long long)mm->def_flags,
+		(long long)mm->q->mms.committed);
 	for (int k = 0; k < QUIRE_NR_RSS; k++)
 		snapshot_add(s, "rss %lld\n", (long long)mm->rss[k]);
 }
 
 /*
- * call() with the k-th allocation failing, for k = 1, 2, ... until it gets through: each time before, it must answer
- * failure and leave the space as it was. fail is that of the page or of the slab room. Returns how
- * many allocations there were.
+ * call() with the k-th allocation failing, for k = 1, 2, ... until it gets through: each time
+ * before, it must answer failure and leave the space as it was. fail is that of the page or of
+ * the slab room. Returns how many allocations there were.
  */
-static inline unsigned assert_no_memory_no_change(struct quire_fail *fail, int64_t (*call)(void), int64_t failure)
+static inline unsigned assert_no_memory_no_change(struct quire_fail *fail, int64_t (*call)(void),
+						  int64_t failure)
 {
 	struct snapshot *was = malloc(sizeof(*was)), *is = malloc(sizeof(*is));
 	unsigned failures = 0;

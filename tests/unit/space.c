@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a space on the simulated machine: made, shared by users, borrowed, left by exec, exited
- * without leaving anything behind; and that quire_mm_check() sees what is wrong with one.
+ * The life of a space on the simulated machine: made, shared by users, borrowed, left by exec,
+ * exited without leaving anything behind; and that quire_mm_check() sees what is wrong with one.
  */
 #include <mm/internal.h>
 
@@ -34,8 +34,9 @@ static void spaces_do_not_see_each_other(void **state)
 	assert_int_not_equal(other->pt.asid, space.mm->pt.asid);
 	run_in(other);
 	assert_maperr(QUIRE_ACCESS_READ, P(0));
-	assert_int_equal(quire_mmap(other, P(0), PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE, ANON | QUIRE_MAP_FIXED, NULL,
-				    0), P(0));
+	assert_int_equal(quire_mmap(other, P(0), PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+				    ANON | QUIRE_MAP_FIXED, NULL, 0),
+			 P(0));
 	set(P(0), 2);
 	run_in(space.mm);
 	assert_int_equal(get(P(0)), 1);
@@ -63,7 +64,7 @@ static void the_layout_is_what_was_asked_for(void **state)
 static void no_memory_for_a_space(void **state)
 {
 #if QUIRE_DEBUG
-	struct quire_fail *fails[] = { &space.q->slabs.fail, &space.q->pages.fail };
+	struct quire_fail *fails[] = {&space.q->slabs.fail, &space.q->pages.fail};
 
 	for (int i = 0; i < 2; i++) {
 		struct quire_mm *mm = space.mm;
@@ -94,7 +95,10 @@ static void the_last_user_empties_a_space(void **state)
 	quire_mmput(mm);
 }
 
-/* A kernel thread goes on in the tables of a process that has ended: nothing is mapped there, but they are there. */
+/*
+ * A kernel thread goes on in the tables of a process that has ended: nothing is mapped there, but
+ * they are there.
+ */
 static void a_borrowed_space_outlives_its_users(void **state)
 {
 	struct quire_mm *mm;
@@ -129,9 +133,11 @@ static void exit_gives_everything_back(void **state)
 	assert_int_equal(quire_mm_create(space.q, NULL, &mm), 0);
 	run_in(mm);
 	for (uint64_t i = 0; i < 200; i++)
-		assert_true(quire_mmap(mm, BASE + i * 0x400000, 3 * PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-				       (i % 3 ? QUIRE_MAP_PRIVATE : QUIRE_MAP_SHARED) | QUIRE_MAP_ANONYMOUS |
-					       QUIRE_MAP_FIXED, NULL, 0) > 0);
+		assert_true(quire_mmap(mm, BASE + i * 0x400000, 3 * PAGE,
+				       QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+				       (i % 3 ? QUIRE_MAP_PRIVATE : QUIRE_MAP_SHARED) |
+					       QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
+				       NULL, 0) > 0);
 	for (uint64_t i = 0; i < 200; i++) {
 		set(BASE + i * 0x400000, 1);
 		set(BASE + i * 0x400000 + PAGE, 1);
@@ -175,7 +181,8 @@ static void driver_close(struct quire_vma *vma)
 	driver.close_bytes += vma->end - vma->start;
 }
 
-static const struct quire_vm_ops driver_ops = { .name = "[test]", .open = driver_open, .close = driver_close };
+static const struct quire_vm_ops driver_ops = {
+	.name = "[test]", .open = driver_open, .close = driver_close};
 
 static void exit_closes_each_area_once(void **state)
 {
@@ -207,7 +214,10 @@ static void exit_leaves_no_stale_translation(void **state)
 	quire_mmgrab(mm);
 	quire_mmput(mm);
 	machine_stats(space.m, &after);
-	/* The CPU that had the frames in its TLB was told, once. That none was freed before, the machine watches. */
+	/*
+	 * The CPU that had the frames in its TLB was told, once. That none was freed before, the
+	 * machine watches.
+	 */
 	assert_int_equal(after.flushes, before.flushes + 1);
 	check_space(mm);
 	run_in(space.mm);
@@ -345,8 +355,10 @@ static void the_check_sees_wrong_entries(void **state)
 	set_entry(mm, P(8), quire_pte_soft(fmt, QUIRE_PTE_GUARD, 0));
 	assert_broken("mm: no entry lies outside an area");
 	set_entry(mm, P(8), 0);
-	set_entry(mm, P(1), quire_pte_make(fmt, zero, QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_USER |
-							      QUIRE_PTE_SPECIAL));
+	set_entry(mm, P(1),
+		  quire_pte_make(fmt, zero,
+				 QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_USER |
+					 QUIRE_PTE_SPECIAL));
 	assert_broken("mm: an entry's rights are at most its area's");
 	set_entry(mm, P(1), 0);
 	set_entry(mm, P(1), quire_pte_make(fmt, zero, QUIRE_PTE_READ | QUIRE_PTE_USER));
@@ -371,9 +383,12 @@ static void an_instance_with_spaces_does_not_exit(void **state)
 static void an_instance_needs_cpus_and_a_format(void **state)
 {
 	static struct quire q;
-	const struct quire_range map = { 0, 1 << 20, QUIRE_RANGE_USABLE };
-	struct quire_config config = { .nr_cpus = 0, .fmt = &quire_pgfmt_x86_64, .map = &map, .nr_ranges = 1,
-				       .zones = 1u << QUIRE_ZONE_NORMAL };
+	const struct quire_range map = {0, 1 << 20, QUIRE_RANGE_USABLE};
+	struct quire_config config = {.nr_cpus = 0,
+				      .fmt = &quire_pgfmt_x86_64,
+				      .map = &map,
+				      .nr_ranges = 1,
+				      .zones = 1u << QUIRE_ZONE_NORMAL};
 
 	assert_int_equal(quire_init(&q, &config), -QUIRE_EINVAL);
 	config.nr_cpus = QUIRE_NR_CPUS + 1;

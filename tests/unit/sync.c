@@ -88,7 +88,8 @@ static void sync_arguments(void **state)
 	assert_int_equal(quire_msync(space.mm, P(0), -PAGE, QUIRE_MS_SYNC), -QUIRE_ENOMEM);
 	assert_int_equal(quire_msync(space.mm, -PAGE, PAGE, QUIRE_MS_SYNC), -QUIRE_ENOMEM);
 	assert_int_equal(quire_msync(space.mm, space.mm->layout.task_size, 0, QUIRE_MS_SYNC), 0);
-	assert_int_equal(quire_msync(space.mm, space.mm->layout.task_size, PAGE, QUIRE_MS_SYNC), -QUIRE_ENOMEM);
+	assert_int_equal(quire_msync(space.mm, space.mm->layout.task_size, PAGE, QUIRE_MS_SYNC),
+			 -QUIRE_ENOMEM);
 }
 
 /* What is behind the hole is written, unless ASYNC is all that was asked for. */
@@ -167,12 +168,14 @@ static void mincore_of_files(void **state)
 	assert_int_equal(quire_madvise(space.mm, P(0), 8 * PAGE, QUIRE_MADV_GUARD_INSTALL), 0);
 	assert_resident(0, 16, 0, "0001000000000000");
 	assert_int_equal(quire_mmap(space.mm, P(20), 4 * PAGE, 3,
-				    QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL, 0), P(20));
+				    QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL,
+				    0),
+			 P(20));
 	set(P(21), 1);
 	assert_resident(20, 4, 0, "0100");
 }
 
-static const struct quire_vm_ops special_ops = { .name = "[test]" };
+static const struct quire_vm_ops special_ops = {.name = "[test]"};
 
 /* What the kernel mapped by itself is not told; it counts as there. */
 static void mincore_of_special_areas(void **state)
@@ -218,7 +221,8 @@ static void other_pages_of_the_file(void **state)
 	set(P(0), 33);
 	assert_int_equal(get(P(3)), 33);
 	/* Addresses and sizes are rounded down. */
-	assert_int_equal(quire_remap_file_pages(space.mm, P(1) + 5, PAGE + 7, 0, 5, QUIRE_MAP_NONBLOCK), 0);
+	assert_int_equal(
+		quire_remap_file_pages(space.mm, P(1) + 5, PAGE + 7, 0, 5, QUIRE_MAP_NONBLOCK), 0);
 	assert_picture("0-1 rw-s, 1-2 rw-s, 2-8 rw-s");
 	assert_int_equal(get(P(1)), disk_byte(5 * PAGE));
 	/* Over several areas, if they are of a kind; and back in one. */
@@ -237,7 +241,8 @@ static void where_file_pages_do_not_apply(void **state)
 	put_file(space.mm, P(0), 8, VM_RW | VM_S, &disk->file, 0);
 	map_at(10, 4, "rw");
 	put_file(space.mm, P(20), 4, VM_RW, &disk->file, 0);
-	assert_int_equal(quire_remap_file_pages(space.mm, P(0), PAGE, QUIRE_PROT_READ, 3, 0), -QUIRE_EINVAL);
+	assert_int_equal(quire_remap_file_pages(space.mm, P(0), PAGE, QUIRE_PROT_READ, 3, 0),
+			 -QUIRE_EINVAL);
 	assert_int_equal(file_pages(0, 0, 0), -QUIRE_EINVAL);
 	assert_int_equal(quire_remap_file_pages(space.mm, P(0), 100, 0, 0, 0), -QUIRE_EINVAL);
 	assert_int_equal(file_pages(0, 2, UINT64_MAX), -QUIRE_EINVAL);
