@@ -79,7 +79,7 @@ enum quire_zone_id {
 	QUIRE_ZONE_DMA,     /* below 16 MiB */
 	QUIRE_ZONE_DMA32,   /* below 4 GiB */
 	QUIRE_ZONE_NORMAL,
-	QUIRE_ZONE_HIGHMEM, /* not in the direct map; with the issue on kernel addresses */
+	QUIRE_ZONE_HIGHMEM, /* not in the direct map; refused for now */
 	QUIRE_NR_ZONES
 };
 

@@ -94,7 +94,7 @@ struct quire_vm_ops {
 	int (*page_mkwrite)(struct quire_vmf *vmf);
 	/* Access by another process (ptrace, /proc/PID/mem) where pages can't be had: bytes done or an errno. */
 	int (*access)(struct quire_vma *vma, quire_uaddr_t addr, void *buf, size_t len, bool write);
-	/* Memory policy, opaque here; used from the issue on nodes on. */
+	/* Memory policy, opaque here; nothing calls these yet. */
 	int (*set_policy)(struct quire_vma *vma, void *policy);
 	void *(*get_policy)(struct quire_vma *vma, quire_uaddr_t addr);
 	int (*migrate)(struct quire_vma *vma, uint64_t from_nodes, uint64_t to_nodes);
