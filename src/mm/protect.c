@@ -22,7 +22,6 @@ struct protection {
 	/* derived */
 	struct quire_plan plan;
 	quire_uaddr_t done; /* [start, done) has its new rights in the plan */
-	bool breaks_locked; /* LOCKED private memory became writable: its pages want to be copied now */
 	uint64_t data, exec, stack; /* the counters before, for when memory runs out */
 	/* reserved */
 	int64_t charged;  /* pages committed */
@@ -113,9 +112,6 @@ static quire_uaddr_t protect_area(struct protection *p, struct quire_vma *vma, q
 		return start;
 	}
 	quire_account_change(p->mm, old, flags, pages);
-	p->breaks_locked |=
-		(old & (QUIRE_VM_WRITE | QUIRE_VM_SHARED | QUIRE_VM_LOCKED)) == QUIRE_VM_LOCKED &&
-		(flags & QUIRE_VM_WRITE);
 	return vma->end;
 }
 
@@ -154,13 +150,32 @@ static int walk(struct protection *p)
 	return err;
 }
 
+/*
+ * The pages of locked private memory that a store would have to copy: now, so that no store waits. Of the
+ * areas that were not writable before, however they have been merged since; so it is done while these are known.
+ */
+static void copy_locked(struct protection *p)
+{
+	struct quire_list *pos, *tmp;
+
+	quire_list_for_each(pos, tmp, &p->plan.old) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+		quire_uaddr_t from = vma->start > p->start ? vma->start : p->start;
+		quire_uaddr_t to = vma->end < p->done ? vma->end : p->done;
+		uint64_t kind = vma->flags & (QUIRE_VM_WRITE | QUIRE_VM_SHARED | QUIRE_VM_LOCKED);
+
+		if (from < to && kind == QUIRE_VM_LOCKED)
+			(void)quire_populate(p->mm, from, to, true);
+	}
+}
+
 /* Put the plan in force, entries included. */
 static void perform(struct protection *p)
 {
 	struct quire_list *pos, *tmp;
 
 	quire_plan_commit(&p->plan);
-	quire_list_for_each (pos, tmp, &p->plan.areas) {
+	quire_list_for_each(pos, tmp, &p->plan.areas) {
 		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
 		quire_uaddr_t from = vma->start > p->start ? vma->start : p->start;
 		quire_uaddr_t to = vma->end < p->done ? vma->end : p->done;
@@ -168,6 +183,8 @@ static void perform(struct protection *p)
 		if (from < to)
 			quire_protect_range(vma, from, to);
 	}
+	if ((p->prot & QUIRE_PROT_WRITE) && !p->mm->q->mms.sysctl.populate_disabled)
+		copy_locked(p);
 	quire_plan_finish(&p->plan);
 	if (p->released)
 		quire_uncommit_pages(p->mm, p->released);
@@ -204,29 +221,6 @@ static int protect_locked(struct protection *p)
 	return err;
 }
 
-/* The pages of locked private memory that a store would have to copy: now, so that no store waits. */
-static void copy_locked(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t end)
-{
-	while (start < end) {
-		quire_uaddr_t from = end, to = end;
-		struct quire_vma *vma;
-
-		quire_grace_enter(mm->q);
-		vma = quire_find_vma(mm, start);
-		if (vma && vma->start < end) {
-			from = vma->start > start ? vma->start : start;
-			to = vma->end < end ? vma->end : end;
-			if ((vma->flags & (QUIRE_VM_LOCKED | QUIRE_VM_WRITE | QUIRE_VM_SHARED)) !=
-			    (QUIRE_VM_LOCKED | QUIRE_VM_WRITE))
-				from = to;
-		}
-		quire_grace_leave(mm->q);
-		if (from < to)
-			(void)quire_populate(mm, from, to, true);
-		start = to;
-	}
-}
-
 int quire_mprotect(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, uint32_t prot)
 {
 	struct protection p;
@@ -248,14 +242,11 @@ int quire_mprotect(struct quire_mm *mm, quire_uaddr_t addr, uint64_t len, uint32
 	p.end = addr + len;
 	p.prot = prot & KNOWN_PROT;
 	p.grows = prot & GROWS;
-	p.breaks_locked = false;
 	p.charged = 0;
 	p.released = 0;
 
 	quire_mutex_lock(mm->q, &mm->lock);
 	err = protect_locked(&p);
 	quire_mutex_unlock(mm->q, &mm->lock);
-	if (p.breaks_locked && !mm->q->mms.sysctl.populate_disabled)
-		copy_locked(mm, p.start, p.done < p.end ? p.done : p.end);
 	return err;
 }

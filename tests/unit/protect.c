@@ -363,6 +363,29 @@ static void locked_memory_is_copied_at_once(void **state)
 	check_space(space.mm);
 }
 
+/*
+ * Only what was not writable before, whatever it becomes one area with. An mlock() that stops at its first page has
+ * left the rest locked, but empty:
+ *
+ *	locked     |--w--|--x--|
+ *	mprotect   |----rwx----|
+ *	pages             now
+ */
+static void only_what_was_not_writable_is_copied(void **state)
+{
+	struct quire_mm *mm = space.mm;
+
+	(void)state;
+	map_at(1, 2, "x");
+	assert_int_equal(protect_at(1, 1, "w"), 0);
+	assert_int_equal(quire_mmap(mm, P(0), PAGE, QUIRE_PROT_NONE, ANON | QUIRE_MAP_FIXED, NULL, 0), P(0));
+	assert_int_equal(quire_mlock(mm, P(0), 3 * PAGE), -QUIRE_ENOMEM);
+	assert_int_equal(mm->rss[QUIRE_RSS_ANON], 0);
+	assert_int_equal(protect_at(1, 2, "rwx"), 0);
+	assert_int_equal(mm->rss[QUIRE_RSS_ANON], 1);
+	check_space(mm);
+}
+
 /* ---- Want of memory ---------------------------------------------------------------------- */
 
 #if QUIRE_DEBUG
@@ -445,6 +468,7 @@ int main(void)
 		space_test(rlimit_data_counts_it),
 		space_test(pages_change_their_kind),
 		space_test(locked_memory_is_copied_at_once),
+		space_test(only_what_was_not_writable_is_copied),
 #if QUIRE_DEBUG
 		space_test(no_memory_changes_nothing),
 		space_test(no_memory_for_many),
