@@ -282,14 +282,22 @@ static enum quire_outcome map_copy(struct quire_fault *f)
  */
 static enum quire_outcome fault_object(struct quire_fault *f)
 {
+	bool private_write = is_private_write(f);
 	enum quire_outcome r;
 
 	if (quire_fault_is_write(f) && quire_vma_is_tracked(f->vma) && !f->populated)
 		return quire_fault_make_leaf(f);
 	r = take_cache_page(f);
+	if (r == QUIRE_FAULT_BUS && private_write) {
+		/* Linux has made sure of the owner by then, and what has an owner merges with less. */
+		r = quire_fault_look_again(f);
+		if (!r)
+			r = quire_fault_take_owner(f);
+		return r ? r : QUIRE_FAULT_BUS;
+	}
 	if (r)
 		return r;
-	if (is_private_write(f))
+	if (private_write)
 		return map_copy(f);
 	if (quire_fault_is_write(f)) {
 		r = prepare_shared_write(f);
