@@ -56,6 +56,26 @@ static bool fits_high(const struct quire_gap_request *rq, struct stretch s, quir
 	return true;
 }
 
+/*
+ * The stretch [from, to) below an area. If only its guard is in the way, nothing is looked for above where the
+ * guard begins any more, not even in stretches that lie beyond other areas: so does Linux.
+ *
+ *	areas                 |-A-|    |--stack--|
+ *	guard          ^^^^^^^^^^^^^^^^^
+ *	wanted    |--|             |--|               not there, nor right below A
+ */
+static bool fits_below_area(struct quire_gap_request *rq, quire_uaddr_t end, quire_uaddr_t from, quire_uaddr_t to,
+			     const struct quire_vma *above, quire_uaddr_t *addr)
+{
+	quire_uaddr_t unguarded;
+
+	if (fits_high(rq, cut(rq, end, from, to, above), addr))
+		return true;
+	if ((above->flags & QUIRE_VM_GROWSDOWN) && fits_high(rq, cut(rq, end, from, to, NULL), &unguarded))
+		rq->high = to > rq->guard ? to - rq->guard : 0;
+	return false;
+}
+
 /* What nodes must have at least, as they count it. */
 static uint32_t least_gap(const struct quire_gap_request *rq)
 {
@@ -166,6 +186,7 @@ int quire_index_lowest_gap(const struct quire_index *ix, const struct quire_gap_
 
 int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap_request *rq, quire_uaddr_t *addr)
 {
+	struct quire_gap_request below = *rq;
 	uint32_t least = least_gap(rq);
 	struct quire_index_path path;
 	uint64_t order, rest;
@@ -199,7 +220,7 @@ int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap
 				before = leaf_end(path.leaf, (unsigned)order_from(order, at - 1) & 15)
 					 << QUIRE_PAGE_SHIFT;
 			if (start - before >= rq->size &&
-			    fits_high(rq, cut(rq, ix->end, before, start, leaf_area(path.leaf, slot)), addr))
+			    fits_below_area(&below, ix->end, before, start, leaf_area(path.leaf, slot), addr))
 				return 0;
 			if (before <= rq->low)
 				return -QUIRE_ENOMEM;

@@ -130,6 +130,25 @@ static void a_stack_keeps_its_guard(void **state)
 	check_space(space.mm);
 }
 
+/*
+ * Where the guard alone is in the way, all that follows is searched below it, though there is room above:
+ *
+ *	areas                 |A|    |stack|
+ *	guard      ^^^^^^^^^^^^^^^^^^
+ *	wanted  |--|           4 pages, as many as between A and the stack
+ *	        |-----||A|     5 pages do not fit there without a guard either
+ */
+static void a_guard_met_bounds_the_search(void **state)
+{
+	uint64_t guard = 256 * PAGE, stack = TOP - 10 * PAGE;
+
+	(void)state;
+	assert_int_equal(map(stack, 10 * PAGE, QUIRE_MAP_GROWSDOWN | QUIRE_MAP_FIXED), stack);
+	assert_int_equal(map(stack - 5 * PAGE, PAGE, QUIRE_MAP_FIXED), stack - 5 * PAGE);
+	assert_int_equal(map(0, 5 * PAGE, 0), stack - 10 * PAGE);
+	assert_int_equal(map(0, 4 * PAGE, 0), stack - guard - 4 * PAGE);
+}
+
 /* The search keeps off the guard too: the gap below the stack ends where its guard begins. */
 static void the_search_keeps_off_the_guard(void **state)
 {
@@ -295,6 +314,7 @@ int main(void)
 		space_test(a_hint_beyond_the_end_is_none),
 		space_test(a_stack_keeps_its_guard),
 		space_test(the_search_keeps_off_the_guard),
+		space_test(a_guard_met_bounds_the_search),
 		space_test(a_full_lower_part_sends_maps_upwards),
 		space_test(legacy_layouts_grow_upwards),
 		space_test(map_32bit_stays_below_2_gib),
