@@ -7,8 +7,8 @@ usage: docs.py SOURCE_ROOT BUILD_ROOT
 1. Every ```c block of README.md and docs/*.md whose first line is `/* example: NAME */` compiles without a
    warning, and prints what the ```text block after it shows.
 2. docs/porting.md has a heading for every port function, and no other.
-3. Every file that docs/linux-map.md and docs/conformance.md name exists, and every quire_ name
-   in linux-map.md is declared in a header.
+3. Every file that docs/linux-map.md, conformance.md and design.md name exists. What linux-map.md names is
+   there: a quire_ or QUIRE_ name in a header, a field in its struct, a test in its file.
 """
 import glob
 import os
@@ -65,9 +65,21 @@ def declared():
     return text, set(re.findall(r"\bquire_\w+", text)) | set(re.findall(r"\bQUIRE_\w+", text))
 
 
+def has_field(headers, struct, field):
+    body = re.search(rf"^struct {struct} \{{(.*?)^\}}", headers, re.M | re.S)
+    return bool(body and re.search(rf"\b{field}\b", body[1]))
+
+
+def has_test(name, test):
+    for path in glob.glob(SOURCE + "/tests/*/" + name):
+        if re.search(rf"\b{test}\(", read(os.path.relpath(path, SOURCE))):
+            return True
+    return False
+
+
 def main():
     examples()
-    _, names = declared()
+    headers, names = declared()
     port = set(re.findall(r"\b(quire_port_\w+)\(", read("include/quire/port.h")))
     headed = set(re.findall(r"^###+ .*?\b(quire_port_\w+)", read("docs/porting.md"), re.M))
     check(port == headed, "docs/porting.md has every port function"
@@ -77,8 +89,13 @@ def main():
         for path in sorted(set(re.findall(r"`((?:src|tests|include|machine|tools|bench)/[\w./-]+)`", read(document)))):
             if not os.path.exists(os.path.join(SOURCE, path)):
                 check(False, f"{document}: {path} does not exist")
-    unknown = sorted(n for n in set(re.findall(r"`(quire_\w+)[`(]", mapped)) if n not in names)
+    unknown = [n for n in re.findall(r"`(quire_\w+)[`(]|`(?:struct |enum )(quire_\w+)`|`(QUIRE_\w+)`", mapped)]
+    unknown = sorted(n for n in {"".join(groups) for groups in unknown} if n not in names)
+    unknown += sorted(f"{s}.{f}" for s, f in set(re.findall(r"`(quire_\w+)\.(\w+)`", mapped))
+                      if not has_field(headers, s, f))
     check(not unknown, "docs/linux-map.md names what the headers declare" + "".join(f"; {n}" for n in unknown))
+    missing = sorted(f"{f}: {t}" for f, t in set(re.findall(r"`(\w+\.c): (\w+)`", mapped)) if not has_test(f, t))
+    check(not missing, "docs/linux-map.md names tests that are there" + "".join(f"; {m}" for m in missing))
     return 1 if failures else 0
 
 
