@@ -189,7 +189,8 @@ void make_step(struct step *s)
 		s->arg[0] = any_address();
 		s->arg[1] = any_length();
 		s->arg[2] = (uint64_t)advices[below(sizeof(advices) / sizeof(advices[0]))];
-		if ((s->arg[2] == 22 || s->arg[2] == 23) && s->arg[1] < 1ull << 60)
+		/* These fill the tables: a round may not fill the host. */
+		if ((s->arg[2] == 22 || s->arg[2] == 23 || s->arg[2] == 102) && s->arg[1] < 1ull << 60)
 			s->arg[1] %= 64 * PAGE;
 		aim(s, 0);
 	} else if (pick < 73) {
