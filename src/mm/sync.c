@@ -65,8 +65,7 @@ static int sync_range(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t en
 		if (!look_up(mm, start, &look))
 			return -QUIRE_ENOMEM;
 		if (start < look.start) {
-			/* Nothing but ASYNC: the first hole is the answer. */
-			if (flags == QUIRE_MS_ASYNC || look.start >= end) {
+			if (look.start >= end) {
 				let_go(&look);
 				return -QUIRE_ENOMEM;
 			}

@@ -851,6 +851,47 @@ static void a_truncate_finds_pages_that_move(void **state)
 	assert_bus(QUIRE_ACCESS_READ, P(1));
 }
 
+/*
+ * CPU 0 moves a page of its own to where a file is mapped, and back; CPU 1 truncates the file, which is
+ * about the file's pages, not about what has come in their place.
+ */
+static void move_over_or_truncate(struct machine *m, unsigned cpu, void *arg)
+{
+	machine_switch(m, &space.mm->pt);
+	if (cpu == 0) {
+		for (uint32_t i = 1; i <= 400; i++) {
+			uint32_t seen = 0;
+
+			machine_store(m, P(0), &i, 4, NULL);
+			quire_mmap(space.mm, P(40), 4 * PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+				   QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, &disk->file, 0);
+			quire_mremap(space.mm, P(0), 4 * PAGE, 4 * PAGE, FIXED, P(40));
+			machine_load(m, P(40), &seen, 4, NULL);
+			if (seen != i)
+				machine_report(m, "a truncate took another's page", "remap.c",
+					       seen);
+			quire_mremap(space.mm, P(40), 4 * PAGE, 4 * PAGE, FIXED, P(0));
+		}
+		quire_store(&stop, 1);
+	} else {
+		while (!quire_load(&stop)) {
+			quire_object_truncate(&disk->object, 0);
+			quire_object_truncate(&disk->object, 8 * PAGE);
+		}
+	}
+	machine_switch(m, NULL);
+}
+
+static void a_truncate_leaves_alone_what_came_in_place(void **state)
+{
+	map_at(0, 4, "rw");
+	stop = 0;
+	machine_switch(space.m, NULL);
+	machine_run_cpus(space.m, 2, move_over_or_truncate, NULL);
+	run_in(space.mm);
+	assert_picture("0-4 rw-p");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -900,6 +941,7 @@ int main(void)
 		remap_test(grow_here_without_pages),
 		remap_test(a_page_that_moves_loses_no_store),
 		remap_test(a_truncate_finds_pages_that_move),
+		remap_test(a_truncate_leaves_alone_what_came_in_place),
 	};
 
 	return cmocka_run_group_tests_name("remap", tests, NULL, NULL);
