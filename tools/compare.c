@@ -348,6 +348,7 @@ void compare_resync(struct shadow *s, struct space *space)
 		view_free_areas(&areas);
 		return;
 	}
+	view_sizes(shadow_of(space)->look, &areas);
 	n = world_take_over(space, areas.area, areas.nr);
 	if (n < 0) {
 		tool_warn("the space of process %d (%s) can't be made Linux's again: errno %d; not followed further",

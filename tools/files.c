@@ -221,7 +221,7 @@ struct world_file *files_get(struct shadow *s, struct task *t, int fd, bool *spe
 	desc.dev_minor = minor(st.st_dev);
 	desc.inode = st.st_ino;
 	desc.map_align = *special ? 0 : d->map_align;
-	desc.size = (uint64_t)st.st_size;
+	desc.size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : WORLD_SIZE_UNKNOWN;
 	desc.path = path;
 	f = world_file_new(s->world, &desc);
 	f->fd = dup;
@@ -230,6 +230,19 @@ struct world_file *files_get(struct shadow *s, struct task *t, int fd, bool *spe
 	f->next = s->world->open_files;
 	s->world->open_files = f;
 	return f;
+}
+
+void files_refresh(struct space *space, uint64_t start, uint64_t end)
+{
+	struct world_file *f;
+	struct quire_vma *vma;
+	struct stat st;
+
+	for (vma = quire_find_vma(space->mm, start); vma && vma->start < end; vma = quire_find_vma(space->mm, vma->end)) {
+		f = world_file_at(space, vma->start);
+		if (f && f->fd >= 0 && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode))
+			world_file_set_size(f, (uint64_t)st.st_size);
+	}
 }
 
 struct world_file *files_segment(struct shadow *s, uint64_t size, bool read_only)

@@ -260,6 +260,14 @@ static bool is_fork(enum call_id id)
 	return id == CALL_FORK || id == CALL_VFORK || id == CALL_CLONE || id == CALL_CLONE3;
 }
 
+/* Calls that fail where a page lies beyond the end of its file. */
+static bool brings_pages(const struct call *call)
+{
+	return call->id == CALL_MLOCK || call->id == CALL_MLOCK2 ||
+	       (call->id == CALL_MADVISE && ((int)call->arg[2] == QUIRE_MADV_POPULATE_READ ||
+					     (int)call->arg[2] == QUIRE_MADV_POPULATE_WRITE));
+}
+
 void follow_entry(struct shadow *s, struct task *t)
 {
 	struct shadow_space *sh = shadow_of(t->space);
@@ -284,6 +292,13 @@ void follow_entry(struct shadow *s, struct task *t)
 	find_owners(s, t, is_fork(t->call.id));
 	if (sh->live > 1 && !is_fork(t->call.id))
 		remember_unowned(t);
+	if (brings_pages(&t->call)) {
+		struct range r[2];
+		unsigned n = ranges_of(t, 0, false, r), i;
+
+		for (i = 0; i < n; i++)
+			files_refresh(t->space, r[i].start, r[i].end);
+	}
 	if (t->call.id == CALL_MMAP) {
 		if (!(t->call.arg[3] & QUIRE_MAP_ANONYMOUS)) {
 			f = files_get(s, t, (int)t->raw[4], &t->special);

@@ -137,6 +137,7 @@ struct space *import_space(struct shadow *s, struct task *t)
 		free(sh);
 		return NULL;
 	}
+	view_sizes(t->tid, &areas);
 	limits.read_implies_exec = (t->personality & READ_IMPLIES_EXEC) != 0;
 	find_layout(s, t, &layout, &areas, limits.stack);
 	view_program(t->tid, program, sizeof(program));

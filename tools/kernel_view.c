@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -287,6 +288,30 @@ bool view_smaps(pid_t tid, struct view_areas *areas)
 		parse_text(t.p, areas);
 	text_free(&t);
 	return ok && areas->nr;
+}
+
+/* By the area's own link where we may follow it; else by its path, if that is still the same file. */
+static uint64_t size_of(pid_t tid, const struct world_area *a)
+{
+	char path[PATH_MAX + 64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)tid, (unsigned long long)a->start,
+		 (unsigned long long)a->end);
+	if (stat(path, &st)) {
+		snprintf(path, sizeof(path), "/proc/%d/root%s", (int)tid, a->name);
+		if (stat(path, &st) || st.st_ino != a->inode)
+			return WORLD_SIZE_UNKNOWN;
+	}
+	return S_ISREG(st.st_mode) ? (uint64_t)st.st_size : WORLD_SIZE_UNKNOWN;
+}
+
+void view_sizes(pid_t tid, struct view_areas *areas)
+{
+	size_t i;
+
+	for (i = 0; i < areas->nr; i++)
+		areas->area[i].size = areas->area[i].inode ? size_of(tid, &areas->area[i]) : WORLD_SIZE_UNKNOWN;
 }
 
 /* ---- One area ---------------------------------------------------------------------------- */

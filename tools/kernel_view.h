@@ -34,6 +34,8 @@ struct view_areas {
 	char *tail;
 };
 bool view_smaps(pid_t tid, struct view_areas *areas);
+/* How long the files behind the areas are: area.size. */
+void view_sizes(pid_t tid, struct view_areas *areas);
 /* The same from a maps text: flags are rwx and shared alone. */
 void view_parse_maps(const char *text, struct view_areas *areas);
 void view_free_areas(struct view_areas *areas);

@@ -118,6 +118,11 @@ void record_flags(struct recorder *r, const struct world_file *f)
 	put(r, "flags %x %x", f->id, f->flags);
 }
 
+void record_size(struct recorder *r, const struct world_file *f)
+{
+	put(r, "size %x %" PRIx64, f->id, f->size);
+}
+
 void record_path(struct recorder *r, const struct world_file *f)
 {
 	put(r, "path %x %s", f->id, f->path);

@@ -21,6 +21,7 @@ int recorder_close(struct recorder *r);
 void record_system(struct recorder *r, const struct world_system *system);
 void record_file(struct recorder *r, const struct world_file *f);
 void record_flags(struct recorder *r, const struct world_file *f);
+void record_size(struct recorder *r, const struct world_file *f);
 void record_path(struct recorder *r, const struct world_file *f);
 void record_space(struct recorder *r, const struct space *space);
 void record_area(struct recorder *r, const struct space *space, const struct world_area *area);

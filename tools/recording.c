@@ -328,6 +328,15 @@ static bool parse_flags(struct parser *p)
 	return known_file(p, e->space);
 }
 
+static bool parse_size(struct parser *p)
+{
+	struct event *e = add_event(p, EVENT_SIZE);
+
+	if (!hex32(&p->line, &e->space) || e->space == 0 || !hex(&p->line, &e->size) || e->size > INT64_MAX)
+		return because(p, "a file's number and size were expected");
+	return known_file(p, e->space);
+}
+
 static bool parse_space(struct parser *p)
 {
 	struct event_space *set = own(p->r, tool_alloc(sizeof(*set)));
@@ -527,6 +536,8 @@ static bool parse_line(struct parser *p)
 		return parse_path(p);
 	if (is_word(s, len, "flags"))
 		return parse_flags(p);
+	if (is_word(s, len, "size"))
+		return parse_size(p);
 	if (is_word(s, len, "space"))
 		return parse_space(p);
 	if (is_word(s, len, "tail"))
@@ -725,6 +736,9 @@ static enum serve_end serve_event(struct server *sv, const struct event *e)
 		return SERVE_DONE;
 	case EVENT_FLAGS:
 		world_file_add_flags(world_file_get(sv->world, e->space), e->flags);
+		return SERVE_DONE;
+	case EVENT_SIZE:
+		world_file_set_size(world_file_get(sv->world, e->space), e->size);
 		return SERVE_DONE;
 	case EVENT_PATH:
 		world_file_set_path(world_file_get(sv->world, e->space), e->text);

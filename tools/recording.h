@@ -11,6 +11,7 @@
 enum event_kind {
 	EVENT_FILE,
 	EVENT_FLAGS,
+	EVENT_SIZE,
 	EVENT_PATH,
 	EVENT_SPACE,
 	EVENT_TAIL,
@@ -44,6 +45,7 @@ struct event {
 		struct call call;
 		struct world_file_desc *file;
 		uint32_t flags;               /* FLAGS */
+		uint64_t size;                /* SIZE */
 		char *text;                   /* PATH, TAIL */
 		struct event_space *setting;  /* SPACE, LAYOUT, LIMITS */
 		struct world_area *area;

@@ -140,6 +140,8 @@ void import_stack_growth(struct shadow *s, struct space *space);
 /* The open file behind a process's descriptor, with a reference; NULL: no such descriptor. *special: not a plain file of a
  * known file system. */
 struct world_file *files_get(struct shadow *s, struct task *t, int fd, bool *special);
+/* Files may have grown or shrunk: ask anew for those mapped in [start, end). */
+void files_refresh(struct space *space, uint64_t start, uint64_t end);
 /* Forget what was found out about devices. */
 void files_forget(void);
 /* A new attachment of a SysV segment of size bytes. */

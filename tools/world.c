@@ -206,6 +206,16 @@ void world_file_add_flags(struct world_file *f, uint32_t flags)
 		record_flags(f->world->recorder, f);
 }
 
+void world_file_set_size(struct world_file *f, uint64_t size)
+{
+	if (f->size == size)
+		return;
+	f->size = size;
+	quire_object_truncate(&f->object, size);
+	if (f->recorded)
+		record_size(f->world->recorder, f);
+}
+
 void world_file_set_path(struct world_file *f, const char *path)
 {
 	char *old = f->path;
@@ -308,6 +318,7 @@ static void identify_areas(struct space *space, struct world_area *areas, size_t
 			.dev_major = area->dev_major,
 			.dev_minor = area->dev_minor,
 			.inode = area->inode,
+			.size = area->size,
 			.flags = QUIRE_FILE_READ | (area->flags & QUIRE_VM_MAYSHARE &&
 							area->flags & QUIRE_VM_MAYWRITE ? QUIRE_FILE_WRITE : 0),
 			.path = area->name,

@@ -34,6 +34,9 @@ struct world_system {
 #define WORLD_FILE_NO_MERGE 0x01000000u /* its areas are told when they close, so Linux never merges them */
 #define WORLD_FILE_ZERO 0x02000000u     /* SysV segments and shared memory: counts as shmem */
 
+/* A device, or a file that can't be asked: no page lies beyond its end. */
+#define WORLD_SIZE_UNKNOWN ((uint64_t)INT64_MAX)
+
 struct world_file {
 	struct quire_file file;
 	struct quire_object object;
@@ -42,7 +45,7 @@ struct world_file {
 	uint32_t id;              /* from 1; in recordings */
 	uint32_t flags;           /* QUIRE_FILE_* and WORLD_FILE_* */
 	uint64_t vm_flags;        /* QUIRE_VM_* that its driver adds to every area */
-	uint64_t size;            /* bytes, when first seen */
+	uint64_t size;            /* bytes, when last seen; WORLD_SIZE_UNKNOWN */
 	char *path;
 	bool recorded;
 	/* the tracer's own */
@@ -60,6 +63,7 @@ struct world_area {
 	uint64_t pgoff;        /* pages; of files */
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
+	uint64_t size;         /* of the file, as far as it is known */
 	char *name;            /* path, "[vdso]", ...; "" if none */
 	uint32_t file;         /* its file's number; 0: none */
 };
@@ -121,6 +125,8 @@ struct world_file *world_file_get(struct world *w, uint32_t id);
 void world_file_put(struct world_file *f);
 /* QUIRE_FILE_* that came to be known later: seals, that it can't be mapped. */
 void world_file_add_flags(struct world_file *f, uint32_t flags);
+/* What the file's length is now, bytes. */
+void world_file_set_size(struct world_file *f, uint64_t size);
 /* What maps shows from now on. */
 void world_file_set_path(struct world_file *f, const char *path);
 void world_file_set_identity(struct world_file *f, uint32_t dev_major, uint32_t dev_minor, uint64_t inode);
