@@ -599,6 +599,10 @@ static void guards_without_tables(void **state)
 		quire_mmap(space.mm, 0x300000000000, 8 << 20, 3, ANON | QUIRE_MAP_FIXED, NULL, 0),
 		0x300000000000);
 	set(0x300000000000 + (7 << 20), 1);
+	/* Two areas: the first could have its guards when there is no memory for the second's. */
+	assert_int_equal(
+		quire_madvise(space.mm, 0x300000000000 + (2 << 20), 6 << 20, QUIRE_MADV_DONTDUMP),
+		0);
 	tables = quire_pgtable_bytes(&space.mm->pt);
 	assert_true(assert_no_memory_no_change(&space.q->pages.fail, call_guard_far,
 					       -QUIRE_ENOMEM) >= 2);

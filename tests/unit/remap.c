@@ -676,6 +676,27 @@ static void drivers_hear_of_moves(void **state)
 	assert_int_equal(driver.opens - driver.closes, 1);
 }
 
+static void close_and_truncate(struct quire_vma *vma)
+{
+	quire_object_truncate(&disk->object, 0);
+}
+
+static const struct quire_vm_ops truncating_ops = {.name = "[test]", .close = close_and_truncate};
+
+/* A driver at the destination truncates the file beside it when it hears that it has to go: then
+ * the pages are there that have come in place of the file's, and they stay. */
+static void what_comes_in_place_of_a_file_is_not_truncated(void **state)
+{
+	map_at(0, 4, "rw");
+	fill(0, 4, 1);
+	put_file(space.mm, P(40), 2, VM_RW | VM_S, &disk->file, 0);
+	put_driver(space.mm, P(42), 2, VM_RW | VM_S, &truncating_ops, NULL);
+	set(P(40), 9);
+	assert_int_equal(remap(0, 4, 4, FIXED, 40), P(40));
+	assert_int_equal(disk->object.size, 0);
+	assert_filled(40, 4, 1);
+}
+
 static void what_may_not_grow(void **state)
 {
 	put_file(space.mm, P(0), 2, VM_R | VM_S | QUIRE_VM_DONTEXPAND, &disk->file, 0);
@@ -852,8 +873,8 @@ static void a_truncate_finds_pages_that_move(void **state)
 }
 
 /*
- * CPU 0 moves a page of its own to where a file is mapped, and back; CPU 1 truncates the file, which is
- * about the file's pages, not about what has come in their place.
+ * CPU 0 moves a page of its own to where a file is mapped, and back; CPU 1 truncates the file,
+ * which is about the file's pages, not about what has come in their place.
  */
 static void move_over_or_truncate(struct machine *m, unsigned cpu, void *arg)
 {
@@ -928,6 +949,7 @@ int main(void)
 		remap_test(promises),
 		remap_test(too_many_areas),
 		remap_test(drivers_hear_of_moves),
+		remap_test(what_comes_in_place_of_a_file_is_not_truncated),
 		remap_test(what_may_not_grow),
 		remap_test(move_far_without_objects),
 		remap_test(move_far_without_pages),
