@@ -331,7 +331,7 @@ struct quire_signal {
  * Serve a page fault of user code, or of the kernel on a user address. 0: served (or somebody else did), run the
  * instruction again. -EFAULT: the signal is in *sig. -ENOMEM: no memory, *sig says SIGKILL; the
  * host may reclaim and try again. Takes no lock of the space but one leaf table's, and the writer
- * lock only to grow a stack.
+ * lock only to grow a stack, or to wait for a call that works on this very area or for a fork.
  */
 int quire_fault(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, struct quire_signal *sig);
 

@@ -3,7 +3,7 @@
  * The page fault: from an address and an access to a served entry or a signal. This file has the
  * order of things; fault_anon.c and fault_file.c make the pages. Called by hosts (quire_fault())
  * and by those who touch user memory themselves (gup.c, access.c). Takes no lock of the space but a
- * leaf table's; only growing a stack takes the writer lock.
+ * leaf table's; only growing a stack takes the writer lock, and waiting for who holds it (WAIT).
  *
  * One attempt:
  *

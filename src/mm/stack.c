@@ -76,7 +76,7 @@ static int replace_by_longer(struct quire_mm *mm, struct quire_vma *vma, quire_u
 	}
 	quire_account_vm(mm, copy->flags, (int64_t)pages);
 	if (copy->flags & QUIRE_VM_LOCKED)
-		mm->locked_vm += pages;
+		quire_store(&mm->locked_vm, mm->locked_vm + pages);
 	quire_plan_commit(&plan);
 	quire_plan_finish(&plan);
 	return 0;
