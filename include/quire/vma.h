@@ -208,7 +208,9 @@ struct quire_vma *quire_index_walk_next(struct quire_index_walk *w);
 /*
  * The lowest (highest) address a in [low, high - size], aligned so that (a - offset) & (align - 1) == 0, where
  * [a, a + size) is free. Writer only. An area with QUIRE_VM_GROWSDOWN keeps guard bytes (see quire_vma_guard())
- * below it: they count as taken, as Linux's vm_start_gap() does. -ENOMEM if there is none.
+ * below it: they count as taken, as Linux's vm_start_gap() does, in the free stretch right below it. The search
+ * for the highest, once it has met a guard where else it had found its place, looks only below
+ * where that begins, beyond other areas too; so does Linux. -ENOMEM if there is none.
  */
 struct quire_gap_request {
 	quire_uaddr_t low, high;

@@ -237,23 +237,34 @@ void quire_index_walk_start(struct quire_index_walk *w, const struct quire_index
 	w->next = addr;
 }
 
-/* To the leaf where next is. Nothing has changed: often that is the next child. False: there is none. */
+/* Nothing has changed: then what follows is in the next child, if the walk is not at its parent's last. */
+static bool walk_to_sibling(struct quire_index_walk *w)
+{
+	const struct index_inner *in;
+
+	if (!w->inner)
+		return false;
+	in = as_inner(w->inner);
+	if (w->slot + 1 >= in->n)
+		return false;
+	w->leaf = load_node(&children_of(in)[++w->slot]);
+	w->rest = leaf_order(w->leaf);
+	if (w->slot + 2 < in->n) {
+		const struct quire_index_node *soon = load_node(&children_of(in)[w->slot + 2]);
+
+		__builtin_prefetch(soon);
+		prefetch_leaf(soon);
+	}
+	return unchanged(w->ix, w->changes);
+}
+
+/* To where next is now. False: there is nothing. */
 static __attribute__((noinline)) bool walk_on(struct quire_index_walk *w, bool has_changed)
 {
-	const struct index_inner *in = w->inner ? as_inner(w->inner) : NULL;
 	struct spot spot;
 
-	if (in && !has_changed && w->slot + 1 < in->n) {
-		w->leaf = load_node(&children_of(in)[++w->slot]);
-		w->rest = leaf_order(w->leaf);
-		if (w->slot + 2 < in->n) {
-			const struct quire_index_node *soon = load_node(&children_of(in)[w->slot + 2]);
-
-			__builtin_prefetch(soon);
-			prefetch_leaf(soon);
-		}
+	if (!has_changed && walk_to_sibling(w))
 		return true;
-	}
 	look(w->ix, w->next, &spot);
 	w->leaf = spot.leaf;
 	w->inner = spot.inner;

@@ -8,14 +8,10 @@
 #include "index.h"
 
 struct checker {
-	const struct quire_index *ix;
 	uint64_t areas;
-	uint64_t before;      /* where the area before ends, page */
-	uint32_t gap;         /* of the node that was checked last */
-	unsigned entries;     /* of it */
-	bool is_first;        /* no leaf was seen yet */
-	quire_broken_t thin;  /* a node was too empty, unless it is the last of its level */
-	unsigned thin_level;
+	uint64_t before;  /* where the area before ends, page */
+	uint32_t gap;     /* of the node that was checked last */
+	unsigned entries; /* of it */
 };
 
 static quire_broken_t check_leaf(struct checker *c, const struct quire_index_node *leaf)
@@ -54,23 +50,6 @@ static quire_broken_t check_leaf(struct checker *c, const struct quire_index_nod
 	return NULL;
 }
 
-/* Called in the order of addresses, so the tree's left edge comes first and its right edge last. */
-static quire_broken_t check_fill(struct checker *c, const struct quire_index_node *node, unsigned level, bool is_first)
-{
-	unsigned min = level ? INNER_MIN : LEAF_MIN;
-
-	if (c->thin && c->thin_level == level)
-		return c->thin;
-	if (level + 1 == c->ix->height || is_first)
-		return NULL;
-	if ((level ? as_inner(node)->n : c->entries) < min) {
-		c->thin = level ? "index: an inner node has a third of its children" :
-				  "index: a leaf has a third of its areas";
-		c->thin_level = level;
-	}
-	return NULL;
-}
-
 static quire_broken_t check_inner_shape(const struct quire_index *ix, const struct quire_index_node *node,
 					unsigned level)
 {
@@ -96,23 +75,28 @@ static quire_broken_t check_inner_shape(const struct quire_index *ix, const stru
 
 quire_broken_t quire_index_check(const struct quire_index *ix)
 {
+	static const quire_broken_t too_empty[2] = {
+		"index: a leaf is a third full, unless it is the first or the last",
+		"index: an inner node is a third full, unless it is the first or the last of its level",
+	};
 	const struct quire_index_node *stack[QUIRE_INDEX_HEIGHT], *node = ix->root;
+	bool is_first[QUIRE_INDEX_HEIGHT], is_thin[QUIRE_INDEX_HEIGHT];
 	unsigned next[QUIRE_INDEX_HEIGHT], level, up;
-	bool first[QUIRE_INDEX_HEIGHT];
-	/* A thin node is fine if no other of its level follows. */
-	struct checker c[1] = { { .ix = ix, .is_first = true } };
-	quire_broken_t thin[QUIRE_INDEX_HEIGHT] = { NULL }, broken;
+	struct checker c = { 0 };
+	quire_broken_t broken;
 
 	if (!node)
 		return ix->count || ix->height ? "index: without a root, no areas" : NULL;
 	if (ix->height == 0 || ix->height > QUIRE_INDEX_HEIGHT)
 		return "index: 0 < height <= QUIRE_INDEX_HEIGHT";
 	up = ix->height - 1;
-	for (level = 0; level <= up; level++)
-		first[level] = true;
-	level = up;
-	if (node_is_leaf(node) != (level == 0))
+	if (node_is_leaf(node) != (up == 0))
 		return "index: leaves are at level 0, inner nodes above";
+	for (level = 0; level <= up; level++) {
+		is_first[level] = true;
+		is_thin[level] = false;
+	}
+	level = up;
 	for (;;) {
 		/* Down to a leaf. */
 		for (; level; level--) {
@@ -123,7 +107,7 @@ quire_broken_t quire_index_check(const struct quire_index *ix)
 			next[level] = 0;
 			node = children_of(as_inner(node))[0];
 		}
-		broken = check_leaf(c, node);
+		broken = check_leaf(&c, node);
 		if (broken)
 			return broken;
 		/* The node of this level is complete; up while it is its parent's last. */
@@ -131,31 +115,30 @@ quire_broken_t quire_index_check(const struct quire_index *ix)
 			const struct index_inner *in;
 			unsigned slot;
 
-			if (thin[level])
-				return thin[level];
-			c->thin = NULL;
-			(void)check_fill(c, node, level, first[level]);
-			thin[level] = c->thin;
-			first[level] = false;
+			/* So the thin one before was not the last. */
+			if (is_thin[level])
+				return too_empty[level != 0];
+			is_thin[level] = !is_first[level] && level != up &&
+					 c.entries < (level ? INNER_MIN : LEAF_MIN);
+			is_first[level] = false;
 			if (level == up)
-				return c->areas == ix->count ? NULL : "index: count == number of areas";
+				return c.areas == ix->count ? NULL : "index: count == number of areas";
 
 			in = as_inner(stack[level + 1]);
 			slot = next[level + 1]++;
-			if (gaps_of(in)[slot] != c->gap)
+			if (gaps_of(in)[slot] != c.gap)
 				return "index: a gap is the largest free stretch";
-			if (counts_of(in)[slot] != c->entries)
+			if (counts_of(in)[slot] != c.entries)
 				return "index: a count is the child's number of entries";
-			if (slot + 1 < in->n && in->pivot[slot] != (c->before << QUIRE_PAGE_SHIFT) - 1)
-				return "index: a pivot is the last byte of the area before it";
 			if (slot + 1 < in->n) {
+				if (in->pivot[slot] != (c.before << QUIRE_PAGE_SHIFT) - 1)
+					return "index: a pivot is the last byte of the area before it";
 				node = children_of(in)[slot + 1];
 				break;
 			}
 			level++;
-			node = stack[level];
-			c->gap = quire_index_inner_gap(in);
-			c->entries = in->n;
+			c.gap = quire_index_inner_gap(in);
+			c.entries = in->n;
 		}
 	}
 }

@@ -201,7 +201,8 @@ static void model_replace(struct world *w, size_t at, size_t n_old, struct quire
 	}
 	for (i = 0; i < n_old; i++)
 		free(w->area[at + i]);
-	memmove(w->area + at + n, w->area + at + n_old, (w->n - at - n_old) * sizeof(*w->area));
+	if (at + n_old < w->n)
+		memmove(w->area + at + n, w->area + at + n_old, (w->n - at - n_old) * sizeof(*w->area));
 	if (n)
 		memcpy(w->area + at, areas, n * sizeof(*w->area));
 	w->n = w->n - n_old + n;
@@ -508,6 +509,29 @@ static void test_far_apart(void **state)
 	world_delete(w);
 }
 
+/* A full leaf that overflows into a neighbour so far away that all of it must be wide. */
+static void test_far_neighbour(void **state)
+{
+	size_t n, i, j;
+
+	(void)state;
+	for (n = 1; n <= 40; n++) {
+		struct world *w = world_new(16 << 20, 1);
+		struct quire_vma *areas[40];
+
+		/* Two leaves low, one high; all full. */
+		for (i = 0; i < 2 * LEAF_SLOTS; i++)
+			insert(w, 100 * i, 100 * i + 10);
+		for (i = 0; i < LEAF_SLOTS; i++)
+			insert(w, (UINT64_C(1) << 33) + 100 * i, (UINT64_C(1) << 33) + 100 * i + 10);
+		for (j = 0; j < n; j++)
+			areas[j] = area_new(2011 + 2 * j, 2012 + 2 * j);
+		replace(w, 2011 * PAGE, (2011 + 2 * n) * PAGE, 21, 0, areas, n, 0);
+		assert_same(w);
+		world_delete(w);
+	}
+}
+
 /* A heap low and mappings high, as programs have them; the two grow and shrink. */
 static void test_two_regions(void **state)
 {
@@ -698,35 +722,58 @@ static void test_bytes(void **state)
 
 /* ---- Gaps -------------------------------------------------------------------------------- */
 
+/* [a, a + size) is free, and in the window. */
 static bool model_fits(const struct world *w, const struct quire_gap_request *rq, quire_uaddr_t a)
 {
-	size_t i = model_upto(w, a);
-	const struct quire_vma *next = model_at(w, i);
-	quire_uaddr_t taken = SPACE_END;
+	const struct quire_vma *next = model_at(w, model_upto(w, a));
 
 	if (a < rq->low || a + rq->size > rq->high || ((a - rq->offset) & (rq->align - 1)))
 		return false;
-	if (next) {
-		taken = next->start;
-		if (next->flags & QUIRE_VM_GROWSDOWN)
-			taken = taken > rq->guard ? taken - rq->guard : 0;
-	}
-	return a + rq->size <= taken && a + rq->size <= w->ix.end;
+	return a + rq->size <= w->ix.end && (!next || a + rq->size <= next->start);
+}
+
+/* Where the guard of the area behind a begins; UINT64_MAX: it has none. */
+static quire_uaddr_t model_guard(const struct world *w, const struct quire_gap_request *rq, quire_uaddr_t a)
+{
+	const struct quire_vma *next = model_at(w, model_upto(w, a));
+
+	if (!next || !(next->flags & QUIRE_VM_GROWSDOWN))
+		return UINT64_MAX;
+	return next->start > rq->guard ? next->start - rq->guard : 0;
 }
 
 /* Page by page. */
-static int model_gap(const struct world *w, const struct quire_gap_request *rq, uint64_t pages, bool highest,
-		     quire_uaddr_t *addr)
+static int model_lowest(const struct world *w, const struct quire_gap_request *rq, uint64_t pages,
+			quire_uaddr_t *addr)
 {
-	uint64_t i;
+	quire_uaddr_t a;
 
-	for (i = 0; i < pages; i++) {
-		quire_uaddr_t a = (highest ? pages - 1 - i : i) * PAGE;
-
-		if (model_fits(w, rq, a)) {
+	for (a = 0; a < pages * PAGE; a += PAGE) {
+		if (model_fits(w, rq, a) && a + rq->size <= model_guard(w, rq, a)) {
 			*addr = a;
 			return 0;
 		}
+	}
+	return -QUIRE_ENOMEM;
+}
+
+/* A guard in the way: from there on all must be below its beginning. */
+static int model_highest(const struct world *w, const struct quire_gap_request *rq, uint64_t pages,
+			 quire_uaddr_t *addr)
+{
+	struct quire_gap_request below = *rq;
+	quire_uaddr_t a;
+
+	for (a = pages * PAGE; a; a -= PAGE) {
+		quire_uaddr_t at = a - PAGE;
+
+		if (!model_fits(w, &below, at))
+			continue;
+		if (at + rq->size <= model_guard(w, rq, at)) {
+			*addr = at;
+			return 0;
+		}
+		below.high = model_guard(w, rq, at);
 	}
 	return -QUIRE_ENOMEM;
 }
@@ -736,12 +783,12 @@ static void assert_gaps(const struct world *w, const struct quire_gap_request *r
 	quire_uaddr_t want = 1, got = 1;
 	int err;
 
-	err = model_gap(w, rq, pages, false, &want);
+	err = model_lowest(w, rq, pages, &want);
 	assert_int_equal(quire_index_lowest_gap(&w->ix, rq, &got), err);
 	assert_int_equal(got, want);
 	want = 1;
 	got = 1;
-	err = model_gap(w, rq, pages, true, &want);
+	err = model_highest(w, rq, pages, &want);
 	assert_int_equal(quire_index_highest_gap(&w->ix, rq, &got), err);
 	assert_int_equal(got, want);
 }
@@ -771,6 +818,8 @@ static void test_gaps(void **state)
 			rq.low = below(w, 3) ? below(w, pages) * PAGE : 0;
 			rq.high = below(w, 3) ? below(w, pages + 30) * PAGE : UINT64_MAX;
 			rq.size = (1 + below(w, below(w, 4) ? 8 : pages)) * PAGE;
+			if (below(w, 3) == 0)
+				rq.high = rq.low + rq.size + below(w, 4) * PAGE;
 			rq.align = PAGE << below(w, below(w, 2) ? 6 : 1);
 			rq.offset = below(w, rq.align / PAGE) * PAGE;
 			rq.guard = below(w, 2) * below(w, 40) * PAGE;
@@ -846,59 +895,86 @@ static void test_huge_gaps(void **state)
 
 /* ---- Readers beside a writer ------------------------------------------------------------- */
 
-/*
- * CPU 0 splices, the others read. Some areas, the pillars, are never touched: a reader finds each, always, and
- * a walk passes all of them. Between two pillars the writer puts areas, takes them away, cuts and joins them; it
- * never leaves a free page in the covered half of the stretches, so a reader finds an area there, always.
- */
-#define PILLARS 400
-#define STRIDE 64
-#define READERS 3
+/* An area that readers may look at; freed after a grace period. id is ALIVE until then. */
+#define ALIVE 4711
 
-struct traffic {
-	struct world *w;
-	uint32_t stop; /* atomic */
-	uint64_t reads[READERS + 1];
-};
-
-struct traffic_area {
+struct shared_area {
 	struct quire_vma vma;
 	struct quire_deferred deferred;
 };
 
-static struct quire_vma *traffic_area(uint64_t start, uint64_t end)
+static struct quire_vma *shared_new(quire_uaddr_t start, quire_uaddr_t end)
 {
-	struct traffic_area *a = calloc(1, sizeof(*a));
+	struct shared_area *a = calloc(1, sizeof(*a));
 
-	a->vma.start = start * PAGE;
-	a->vma.end = end * PAGE;
-	a->vma.id = 4711;
+	if (!a)
+		abort();
+	a->vma.start = start;
+	a->vma.end = end;
+	a->vma.id = ALIVE;
 	return &a->vma;
 }
 
-static void traffic_free(struct quire *q, struct quire_deferred *d)
+static void shared_free(struct quire *q, struct quire_deferred *d)
 {
-	struct traffic_area *a = quire_container_of(d, struct traffic_area, deferred);
+	struct shared_area *a = quire_container_of(d, struct shared_area, deferred);
 
 	(void)q;
 	a->vma.id = 0;
 	free(a);
 }
 
+static void shared_retire(struct quire *q, struct quire_vma *vma)
+{
+	quire_defer(q, &quire_container_of(vma, struct shared_area, vma)->deferred, shared_free);
+}
+
+/* In threads, where cmocka can't say it. */
+static void must(bool yes, const char *what)
+{
+	if (!yes) {
+		fprintf(stderr, "not so: %s\n", what);
+		abort();
+	}
+}
+
+static void splice(struct world *w, quire_uaddr_t start, quire_uaddr_t end, struct quire_vma *const *areas, size_t n)
+{
+	struct quire_splice s;
+
+	must(quire_splice_reserve(w->q, &w->ix, &s, start, end, n) == 0, "memory");
+	quire_splice_commit(w->q, &w->ix, &s, areas, n);
+}
+
+/*
+ * CPU 0 splices, the others read. Some areas, the pillars, are never touched: a reader finds each, always, and
+ * a walk passes all of them. Between two pillars the writer puts areas, takes them away, cuts and joins them; it
+ * never leaves a free page in the even ones of these stretches, so a reader finds an area there, always.
+ */
+#define PILLARS 400u
+#define STRIDE 64u
+#define READERS 3u
+
+struct traffic {
+	struct world *w;
+	uint64_t unit; /* bytes */
+	uint32_t stop; /* atomic */
+	uint64_t reads[READERS + 1];
+};
+
 static void writer(struct traffic *t)
 {
 	struct world *w = t->w;
-	uint64_t random = 99991;
-	unsigned round, rounds = SLOW ? 6000 : 200000;
+	uint64_t random = 99991, unit = t->unit;
+	unsigned round, rounds = SLOW ? 5000 : 100000;
 
 	for (round = 0; round < rounds; round++) {
-		/* Stretch p lies between pillars p and p + 1, both a page long. Even ones are covered, odd ones may be empty. */
+		/* Stretch p lies between pillars p and p + 1, both a unit long. */
 		uint64_t p = host_random(&random) % (PILLARS - 1), many = host_random(&random) % 16 == 0 ? 6 : 1;
 		uint64_t from = p * STRIDE + 1, to, at;
 		struct quire_vma *areas[STRIDE * 6 + 6], *old[STRIDE * 6 + 6];
 		struct quire_index_walk walk;
 		struct quire_vma *vma;
-		struct quire_splice s;
 		size_t n = 0, n_old = 0;
 
 		if (p + many > PILLARS - 1)
@@ -916,37 +992,26 @@ static void writer(struct traffic *t)
 			if (at + length > end)
 				length = end - at;
 			if (stretch % 2 == 0 || host_random(&random) % 2)
-				areas[n++] = traffic_area(at, at + length);
+				areas[n++] = shared_new(at * unit, (at + length) * unit);
 			at += length;
 		}
-		quire_index_walk_start(&walk, &w->ix, from * PAGE);
-		while ((vma = quire_index_walk_next(&walk)) && vma->start < to * PAGE)
-			if (vma->start / PAGE % STRIDE)
+		quire_index_walk_start(&walk, &w->ix, from * unit);
+		while ((vma = quire_index_walk_next(&walk)) && vma->start < to * unit)
+			if (vma->start / unit % STRIDE)
 				old[n_old++] = vma;
-		if (quire_splice_reserve(w->q, &w->ix, &s, from * PAGE, to * PAGE, n))
-			abort();
-		quire_splice_commit(w->q, &w->ix, &s, areas, n);
+		splice(w, from * unit, to * unit, areas, n);
 		while (n_old--)
-			quire_defer(w->q, &quire_container_of(old[n_old], struct traffic_area, vma)->deferred,
-				    traffic_free);
-		if (round % 1000 == 0 && quire_index_check(&w->ix))
-			abort();
+			shared_retire(w->q, old[n_old]);
+		if (round % 1000 == 0)
+			must(!quire_index_check(&w->ix), "all equations");
 	}
 	quire_store_release(&t->stop, 1);
-}
-
-static void must(bool yes, const char *what)
-{
-	if (!yes) {
-		fprintf(stderr, "a reader saw that not: %s\n", what);
-		abort();
-	}
 }
 
 static void reader(struct traffic *t, unsigned cpu)
 {
 	const struct quire_index *ix = &t->w->ix;
-	uint64_t random = 12345 + cpu, reads = 0;
+	uint64_t random = 12345 + cpu, reads = 0, unit = t->unit;
 
 	while (!quire_load_acquire(&t->stop)) {
 		uint64_t p = host_random(&random) % PILLARS, page;
@@ -957,46 +1022,45 @@ static void reader(struct traffic *t, unsigned cpu)
 
 		quire_grace_enter(t->w->q);
 		/* A pillar. */
-		vma = quire_index_find(ix, p * STRIDE * PAGE + 5);
+		vma = quire_index_find(ix, p * STRIDE * unit + 5);
 		must(vma == t->w->area[p], "a pillar is found");
-		vma = quire_index_find_prev(ix, (p * STRIDE + 1) * PAGE, &prev);
+		vma = quire_index_find_prev(ix, (p * STRIDE + 1) * unit, &prev);
 		must(prev == t->w->area[p], "the area before is the pillar");
-		must(!vma || (vma->id == 4711 && vma->end > (p * STRIDE + 1) * PAGE), "the area behind a pillar");
-		/* Before a pillar there is one in a covered stretch, and it ends there. */
+		must(!vma || (vma->id == ALIVE && vma->end > (p * STRIDE + 1) * unit), "the area behind a pillar");
 		if (p % 2 == 1) {
-			vma = quire_index_before(ix, p * STRIDE * PAGE);
-			must(vma && vma->id == 4711 && vma->end == p * STRIDE * PAGE, "covered up to the next pillar");
+			vma = quire_index_before(ix, p * STRIDE * unit);
+			must(vma && vma->id == ALIVE && vma->end == p * STRIDE * unit, "covered up to the pillar");
 		}
 		/* Covered stretches. */
 		page = (p & ~UINT64_C(1)) * STRIDE + host_random(&random) % STRIDE;
 		if (page < (PILLARS - 1) * STRIDE) {
-			addr = page * PAGE + host_random(&random) % PAGE;
+			addr = page * unit + host_random(&random) % unit;
 			vma = quire_index_find(ix, addr);
-			must(vma && vma->id == 4711 && vma->start <= addr && addr < vma->end, "an area that covers");
+			must(vma && vma->id == ALIVE && vma->start <= addr && addr < vma->end, "an area that covers");
 		}
-		/* Anything: what is found ends above, and no pillar is jumped over. */
+		/* Anything. */
 		page = host_random(&random) % (PILLARS * STRIDE);
-		addr = page * PAGE;
+		addr = page * unit;
 		vma = quire_index_find(ix, addr);
 		if (page <= (PILLARS - 1) * STRIDE) {
-			must(vma && vma->id == 4711 && vma->end > addr, "an area above");
-			must(vma->start <= (page + STRIDE - 1) / STRIDE * STRIDE * PAGE, "no pillar is missed");
+			must(vma && vma->id == ALIVE && vma->end > addr, "an area above");
+			must(vma->start <= (page + STRIDE - 1) / STRIDE * STRIDE * unit, "no pillar is missed");
 		} else {
 			must(!vma, "nothing behind the last pillar");
 		}
 		/* A walk: ascending, and all pillars. */
 		p = host_random(&random) % PILLARS;
-		seen = p * STRIDE * PAGE;
+		seen = p * STRIDE * unit;
 		quire_index_walk_start(&walk, ix, seen);
 		for (i = 0; i < 100 && (vma = quire_index_walk_next(&walk)); i++) {
 			/* What two became may begin before the one that was seen ended. */
-			must(vma->id == 4711 && vma->end > seen, "ascending");
+			must(vma->id == ALIVE && vma->end > seen, "ascending");
 			seen = vma->end;
-			if (vma->start % (STRIDE * PAGE) == 0) {
+			if (vma->start % (STRIDE * unit) == 0) {
 				must(vma == t->w->area[p], "every pillar in its turn");
 				p++;
 			}
-			must(seen <= (p * STRIDE + (p < PILLARS ? 0 : 1)) * PAGE, "a pillar before what is behind it");
+			must(seen <= (p * STRIDE + (p < PILLARS ? 0 : 1)) * unit, "a pillar before what is behind it");
 		}
 		quire_grace_leave(t->w->q);
 		reads++;
@@ -1012,36 +1076,167 @@ static void traffic(void *arg, unsigned cpu)
 		reader(arg, cpu);
 }
 
-static void test_readers_beside_a_writer(void **state)
+static void run_traffic(uint64_t unit)
 {
 	struct world *w = world_new(256 << 20, READERS + 1);
-	struct traffic t = { .w = w };
-	struct quire_vma *vma;
+	struct traffic t = { .w = w, .unit = unit };
 	struct quire_index_walk walk;
+	struct quire_vma *vma;
 	unsigned i;
 
-	(void)state;
 	for (i = 0; i < PILLARS; i++) {
-		vma = area_new(i * STRIDE, i * STRIDE + 1);
-		vma->id = 4711;
+		vma = area_new(i * STRIDE * (unit / PAGE), (i * STRIDE + 1) * (unit / PAGE));
+		vma->id = ALIVE;
 		replace(w, vma->start, vma->end, i, 0, &vma, 1, 0);
 	}
-	/* The covered stretches are covered from the start. */
+	/* The even stretches are covered from the start. */
 	for (i = 0; i + 1 < PILLARS; i += 2) {
-		struct quire_splice s;
-
-		vma = traffic_area(i * STRIDE + 1, (i + 1) * STRIDE);
-		assert_int_equal(quire_splice_reserve(w->q, &w->ix, &s, vma->start, vma->end, 1), 0);
-		quire_splice_commit(w->q, &w->ix, &s, &vma, 1);
+		vma = shared_new((i * STRIDE + 1) * unit, (i + 1) * STRIDE * unit);
+		splice(w, vma->start, vma->end, &vma, 1);
 	}
 	host_run_cpus(READERS + 1, traffic, &t);
 	assert_whole(&w->ix);
 	for (i = 1; i <= READERS; i++)
 		assert_true(t.reads[i] > 0);
 	quire_index_walk_start(&walk, &w->ix, 0);
-	while ((vma = quire_index_walk_next(&walk))) {
-		if (vma->start / PAGE % STRIDE)
-			quire_defer(w->q, &quire_container_of(vma, struct traffic_area, vma)->deferred, traffic_free);
+	while ((vma = quire_index_walk_next(&walk)))
+		if (vma->start / unit % STRIDE)
+			shared_retire(w->q, vma);
+	world_delete(w);
+}
+
+static void test_readers_beside_a_writer(void **state)
+{
+	(void)state;
+	run_traffic(PAGE);
+}
+
+/* The same in leaves whose offsets don't reach: a stretch is 16 TiB long. */
+static void test_readers_of_wide_leaves(void **state)
+{
+	(void)state;
+	run_traffic(PAGE << 26);
+}
+
+/*
+ * An answer that rests on two leaves was true at one moment. P is the last area of a leaf, Y the first of the next. The
+ * writer goes round and round through
+ *
+ *   |-P-|             |-Y even-|
+ *   |-P-|    |-X-|    |-Y even-|
+ *   |-P-|    |-X-|    |-Y odd--|
+ *   |-P-|    |-X-|    |-Y even-|
+ *
+ * so whoever asks for the first area behind P gets X, or an even Y: an odd one never is the first.
+ */
+#define CORNERS 8u
+
+struct corners {
+	struct world *w;
+	uint32_t stop;                 /* atomic */
+	struct quire_vma *p[CORNERS], *y[CORNERS]; /* the writer's */
+	quire_uaddr_t behind[CORNERS], next[CORNERS]; /* end of P, start of Y */
+	uint64_t saw_x, saw_y;         /* reader 1 */
+};
+
+/* An even or odd Y in place of that of corner i. */
+static void turn_y(struct corners *c, unsigned i, uint64_t parity)
+{
+	struct quire_vma *old = c->y[i], *vma = shared_new(old->start, old->end);
+
+	vma->flags = parity;
+	splice(c->w, vma->start, vma->end, &vma, 1);
+	c->y[i] = vma;
+	shared_retire(c->w->q, old);
+}
+
+static void corner_writer(struct corners *c)
+{
+	unsigned round, rounds = SLOW ? 4000 : 100000;
+
+	for (round = 0; round < rounds; round++) {
+		unsigned i = round % CORNERS;
+		struct quire_vma *old = c->p[i], *two[2];
+		quire_uaddr_t start = old->start, end = c->behind[i];
+
+		/* X comes with a new P, so that it comes into P's leaf. */
+		two[0] = shared_new(start, end);
+		two[1] = shared_new(end + 2 * PAGE, end + 4 * PAGE);
+		splice(c->w, start, end + 4 * PAGE, two, 2);
+		shared_retire(c->w->q, old);
+		turn_y(c, i, 1);
+		turn_y(c, i, 0);
+		c->p[i] = shared_new(start, end);
+		splice(c->w, start, end + 4 * PAGE, &c->p[i], 1);
+		shared_retire(c->w->q, two[0]);
+		shared_retire(c->w->q, two[1]);
+	}
+	quire_store_release(&c->stop, 1);
+}
+
+static void corner_reader(struct corners *c, unsigned cpu)
+{
+	uint64_t random = 777 + cpu, saw_x = 0, saw_y = 0;
+
+	while (!quire_load_acquire(&c->stop)) {
+		unsigned i = (unsigned)(host_random(&random) % CORNERS);
+		quire_uaddr_t addr = c->behind[i] + PAGE;
+		struct quire_vma *vma, *prev;
+
+		quire_grace_enter(c->w->q);
+		vma = quire_index_find(&c->w->ix, addr);
+		must(vma && vma->id == ALIVE && vma->end > addr, "an area above");
+		must(vma->start == c->behind[i] + 2 * PAGE || vma->start == c->next[i], "X or Y");
+		must(vma->flags == 0, "an odd Y is not the first");
+		saw_x += vma->start != c->next[i];
+		saw_y += vma->start == c->next[i];
+		vma = quire_index_find_prev(&c->w->ix, c->next[i], &prev);
+		must(vma && vma->start == c->next[i] && prev, "Y, and one before");
+		must(!vma->flags || prev->start == c->behind[i] + 2 * PAGE, "before an odd Y is X");
+		must(prev->end == c->behind[i] || prev->end == c->behind[i] + 4 * PAGE, "before a Y is X or P");
+		quire_grace_leave(c->w->q);
+	}
+	if (cpu == 1) {
+		c->saw_x = saw_x;
+		c->saw_y = saw_y;
+	}
+}
+
+static void corner_cpu(void *arg, unsigned cpu)
+{
+	if (cpu == 0)
+		corner_writer(arg);
+	else
+		corner_reader(arg, cpu);
+}
+
+static void test_answers_were_true_once(void **state)
+{
+	struct world *w = world_new(64 << 20, READERS + 1);
+	struct corners c = { .w = w };
+	const struct index_inner *root;
+	unsigned i, leaf;
+
+	(void)state;
+	for (i = 0; i < 20 * LEAF_SLOTS; i++) {
+		struct quire_vma *vma = shared_new(i * 20 * PAGE, (i * 20 + 5) * PAGE);
+
+		splice(w, vma->start, vma->end, &vma, 1);
+	}
+	assert_int_equal(w->ix.height, 2);
+	root = as_inner(w->ix.root);
+	for (i = 0, leaf = 1; i < CORNERS; i++, leaf += 2) {
+		c.behind[i] = root->pivot[leaf] + 1;
+		c.p[i] = quire_index_before(&w->ix, c.behind[i]);
+		c.y[i] = quire_index_find(&w->ix, c.behind[i]);
+		c.next[i] = c.y[i]->start;
+	}
+	host_run_cpus(READERS + 1, corner_cpu, &c);
+	assert_whole(&w->ix);
+	assert_true(c.saw_x > 0 && c.saw_y > 0);
+	while ((c.y[0] = quire_index_first(&w->ix))) {
+		splice(w, c.y[0]->start, c.y[0]->end, NULL, 0);
+		shared_retire(w->q, c.y[0]);
 	}
 	world_delete(w);
 }
@@ -1057,6 +1252,7 @@ int main(void)
 		cmocka_unit_test(test_random_large),
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_far_apart),
+		cmocka_unit_test(test_far_neighbour),
 		cmocka_unit_test(test_two_regions),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_no_memory),
@@ -1066,6 +1262,8 @@ int main(void)
 		cmocka_unit_test(test_gaps_at_the_edges),
 		cmocka_unit_test(test_huge_gaps),
 		cmocka_unit_test(test_readers_beside_a_writer),
+		cmocka_unit_test(test_readers_of_wide_leaves),
+		cmocka_unit_test(test_answers_were_true_once),
 	};
 
 	return cmocka_run_group_tests_name("index", tests, NULL, NULL);
