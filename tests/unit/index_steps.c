@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void step(void);
+void step(void); /* not static: inline functions of the headers call it */
 
 #define QUIRE_SCHED_POINT() step()
 
@@ -166,7 +166,7 @@ static void note_state(void)
 	states++;
 }
 
-static void step(void)
+void step(void)
 {
 	unsigned splices;
 
