@@ -43,6 +43,8 @@ const struct call_def call_defs[CALL_NR] = {
 	[CALL_PERSONALITY]     = { "personality",      135, 136, { ARG_FLAGS }, false },
 	[CALL_PRCTL]           = { "prctl",            157, 172, { ARG_INT, ARG_ADDR, ARG_ADDR, ARG_ADDR, ARG_ADDR }, false },
 
+	[CALL_PTRACE]          = { "ptrace",           101,  26, { ARG_INT, ARG_INT, ARG_ADDR, ARG_ADDR }, false },
+
 	[CALL_ARCH_PRCTL]      = { "arch_prctl",       158, 384, { ARG_FLAGS, ARG_ADDR }, false },
 	[CALL_IO_SETUP]        = { "io_setup",         206, 245, { ARG_INT, ARG_ADDR }, false },
 	[CALL_IO_DESTROY]      = { "io_destroy",       207, 246, { ARG_ADDR }, false },

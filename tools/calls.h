@@ -41,6 +41,7 @@ enum call_id {
 	CALL_EXECVEAT,
 	CALL_PERSONALITY,
 	CALL_PRCTL,
+	CALL_PTRACE,
 
 	/* taken over: what they did to the areas is read from Linux, counted and named */
 	CALL_ARCH_PRCTL,

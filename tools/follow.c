@@ -75,7 +75,6 @@ bool follow_decode(struct shadow *s, struct task *t, uint64_t nr, const uint64_t
 	uint32_t old[6];
 	unsigned i;
 
-	(void)s;
 	t->call = (struct call){ .id = call_of(t->abi, nr) };
 	t->special = false;
 	t->shm_result = 0;
@@ -107,6 +106,9 @@ bool follow_decode(struct shadow *s, struct task *t, uint64_t nr, const uint64_t
 			t->call.arg[3] = 0;
 		}
 		break;
+	case CALL_PTRACE:
+		note(s, "ptrace: a process that is followed can't be traced by another, so that this fails");
+		break;
 	case CALL_VFORK:
 		t->clone_flags = CLONE_VM_FLAG;
 		break;
@@ -128,6 +130,7 @@ bool follow_needs_turn(const struct task *t)
 {
 	switch (t->call.id) {
 	case CALL_PERSONALITY:
+	case CALL_PTRACE:
 		return false;
 	case CALL_FORK:
 	case CALL_VFORK:

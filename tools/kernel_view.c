@@ -98,6 +98,16 @@ static uint64_t probe_anon_align(void)
 	return aligned ? huge : 0;
 }
 
+/* The file of that name shows one of the two limits that Linux goes by; hints are raised to the larger. */
+static uint64_t probe_min_addr(void)
+{
+	char *p = mmap((void *)4096, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p != MAP_FAILED)
+		munmap(p, 4096);
+	return p != MAP_FAILED && (uintptr_t)p <= 1u << 20 ? (uintptr_t)p : 65536;
+}
+
 void view_system(struct world_system *system)
 {
 	struct text t = { 0 };
@@ -110,7 +120,8 @@ void view_system(struct world_system *system)
 		.overcommit_kbytes = read_number("/proc/sys/vm/overcommit_kbytes", 0),
 		.admin_reserve_kbytes = read_number("/proc/sys/vm/admin_reserve_kbytes", 8192),
 		.user_reserve_kbytes = read_number("/proc/sys/vm/user_reserve_kbytes", 131072),
-		.mmap_min_addr = read_number("/proc/sys/vm/mmap_min_addr", 65536),
+		.dac_mmap_min_addr = read_number("/proc/sys/vm/mmap_min_addr", 65536),
+		.mmap_min_addr = probe_min_addr(),
 		.stack_guard_gap = 256 * QUIRE_PAGE_SIZE,
 		.anon_align = probe_anon_align(),
 		.thp = access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0,

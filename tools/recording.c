@@ -150,7 +150,8 @@ static const struct key system_keys[] = {
 	KEY(world_system, max_map_count),	KEY(world_system, overcommit_memory),
 	KEY(world_system, overcommit_ratio),	KEY(world_system, overcommit_kbytes),
 	KEY(world_system, admin_reserve_kbytes), KEY(world_system, user_reserve_kbytes),
-	KEY(world_system, mmap_min_addr),	KEY(world_system, stack_guard_gap),
+	KEY(world_system, mmap_min_addr),	KEY(world_system, dac_mmap_min_addr),
+	KEY(world_system, stack_guard_gap),
 	KEY(world_system, total_pages),		KEY(world_system, anon_align),
 	KEY(world_system, thp),			KEY(world_system, ksm),
 };
@@ -628,6 +629,7 @@ struct recording *recording_parse(const char *name, const char *bytes, size_t le
 		.max_map_count = 65530,
 		.overcommit_ratio = 50,
 		.mmap_min_addr = 65536,
+		.dac_mmap_min_addr = 65536,
 		.stack_guard_gap = 256 * QUIRE_PAGE_SIZE,
 	};
 	parse(&p, bytes, len);

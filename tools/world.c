@@ -47,6 +47,7 @@ struct world *world_create(const struct world_system *system, struct recorder *r
 	s->admin_reserve_kbytes = system->admin_reserve_kbytes;
 	s->user_reserve_kbytes = system->user_reserve_kbytes;
 	s->mmap_min_addr = system->mmap_min_addr;
+	s->dac_mmap_min_addr = system->dac_mmap_min_addr;
 	s->stack_guard_gap = system->stack_guard_gap;
 	s->overcommit_total_pages = system->total_pages;
 	s->anon_align = system->anon_align;

@@ -22,7 +22,7 @@ struct world_system {
 	uint64_t max_map_count;
 	uint64_t overcommit_memory, overcommit_ratio, overcommit_kbytes;
 	uint64_t admin_reserve_kbytes, user_reserve_kbytes;
-	uint64_t mmap_min_addr, stack_guard_gap;
+	uint64_t mmap_min_addr, dac_mmap_min_addr, stack_guard_gap;
 	uint64_t total_pages;
 	uint64_t anon_align;
 	uint64_t thp, ksm; /* 0 or 1 */
