@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How fast the index of areas is, and its peer: Linux 6.1's maple tree, in the same process, on the same memory
- * allocator and grace periods, given the same work.
+ * How fast the index of areas is, and its peer: Linux 6.1's maple tree, in the same process, on
+ * the same memory allocator and grace periods, given the same work.
  *
  *	bench-index [--quick] [--rcu] [--reserved] [areas...]
  *
- * The work: n areas of 1 to 16 pages with 0 to 15 free pages between them, at random. insert and erase: one area a
- * call, in ascending order and in a random one; each call of ours reserves and commits. find: the area of an address
- * in a random area, as page faults ask. chained: the same, but each address is known only when the answer before is.
- * walk: from the first area to the last, a step. bytes: of all nodes, after inserting in order and at random.
+ * The work: n areas of 1 to 16 pages with 0 to 15 free pages between them, at random. insert and
+ * erase: one area a call, in ascending order and in a random one; each call of ours reserves and
+ * commits. find: the area of an address in a random area, as page faults ask. chained: the same,
+ * but each address is known only when the answer before is. walk: from the first area to the last,
+ * a step. bytes: of all nodes, after inserting in order and at random.
  *
  * Small trees are built many times over. Figures are medians of rounds in which the two take turns.
  *
  * The peer gets what is fastest for it: stores without reserving first, and the mode in which its
- * readers need a lock. --reserved has it reserve as Linux's memory manager does; --rcu has it serve readers
- * that hold no lock, which ours always does.
+ * readers need a lock. --reserved has it reserve as Linux's memory manager does; --rcu has it
+ * serve readers that hold no lock, which ours always does.
  */
 #include <quire/quire.h>
 
@@ -30,20 +31,38 @@
 #define MOST_ROUNDS 31
 #define MOST_TREES 1000
 
-enum figure { FIND, CHAINED, INSERT, INSERT_RANDOM, ERASE, ERASE_RANDOM, WALK, BYTES, BYTES_RANDOM, FIGURES };
+enum figure {
+	FIND,
+	CHAINED,
+	INSERT,
+	INSERT_RANDOM,
+	ERASE,
+	ERASE_RANDOM,
+	WALK,
+	BYTES,
+	BYTES_RANDOM,
+	FIGURES
+};
 
 static const char *const figure_name[FIGURES] = {
-	"find", "find, chained", "insert in order", "insert at random", "erase in order", "erase at random",
-	"walk, a step", "bytes, in order", "bytes, at random",
+	"find",
+	"find, chained",
+	"insert in order",
+	"insert at random",
+	"erase in order",
+	"erase at random",
+	"walk, a step",
+	"bytes, in order",
+	"bytes, at random",
 };
 
 struct work {
 	size_t n;
 	struct quire_vma *area; /* in order */
-	uint32_t *order;        /* a random one */
-	uint64_t *addr;         /* addresses to find */
-	size_t nr_addr;         /* power of two */
-	size_t trees;           /* built one after the other, for one figure */
+	uint32_t *order;	/* a random one */
+	uint64_t *addr;		/* addresses to find */
+	size_t nr_addr;		/* power of two */
+	size_t trees;		/* built one after the other, for one figure */
 };
 
 struct tree {
@@ -142,7 +161,8 @@ static uint64_t our_bytes(void)
 }
 
 static const struct tree ours = {
-	"quire", our_start, our_stop, our_insert, our_erase, our_find_all, our_find_chained, our_walk, our_bytes,
+	"quire",      our_start,	our_stop, our_insert, our_erase,
+	our_find_all, our_find_chained, our_walk, our_bytes,
 };
 
 /* ---- The peer ---------------------------------------------------------------------------- */
@@ -192,8 +212,8 @@ static uint64_t their_find_chained(const uint64_t *addr, size_t n)
 }
 
 static const struct tree theirs = {
-	"maple", their_start, peer_stop, their_insert, their_erase, their_find_all, their_find_chained, peer_walk,
-	peer_bytes,
+	"maple",	their_start,	    peer_stop, their_insert, their_erase,
+	their_find_all, their_find_chained, peer_walk, peer_bytes,
 };
 #endif
 
@@ -330,7 +350,8 @@ static void measure(const struct tree *t, const struct work *w, double *got)
 			for (repeat = 0; repeat < rounds; repeat++)
 				if (t->walk() != w->n)
 					abort();
-			got[WALK] = (double)(bench_cpu_ns() - from) / ((double)w->n * (double)rounds);
+			got[WALK] =
+				(double)(bench_cpu_ns() - from) / ((double)w->n * (double)rounds);
 			quire_grace_leave(q);
 		}
 		from = now(w);
@@ -348,7 +369,7 @@ static void measure(const struct tree *t, const struct work *w, double *got)
 static void run(size_t n, unsigned rounds)
 {
 	static double mine[FIGURES][MOST_ROUNDS], theirs_got[FIGURES][MOST_ROUNDS];
-	double got[FIGURES] = { 0 };
+	double got[FIGURES] = {0};
 	struct work w;
 	unsigned round, f;
 
@@ -378,7 +399,7 @@ static void run(size_t n, unsigned rounds)
 
 int main(int argc, char **argv)
 {
-	static const size_t standard[] = { 100, 10000, 1000000 };
+	static const size_t standard[] = {100, 10000, 1000000};
 	unsigned rounds = 9;
 	bool any = false;
 	int i;
@@ -395,7 +416,8 @@ int main(int argc, char **argv)
 		} else if (argv[i][0] >= '1' && argv[i][0] <= '9') {
 			any = true;
 		} else {
-			fprintf(stderr, "usage: bench-index [--quick] [--rcu] [--reserved] [areas...]\n");
+			fprintf(stderr,
+				"usage: bench-index [--quick] [--rcu] [--reserved] [areas...]\n");
 			return 2;
 		}
 	}

@@ -21,18 +21,22 @@ struct quire *bench_quire(uint64_t ram_bytes)
 {
 	const uint64_t large = UINT64_C(2) << 20;
 	struct quire *q = calloc(1, sizeof(*q));
-	struct quire_range range = { 0, ram_bytes, QUIRE_RANGE_USABLE };
+	struct quire_range range = {0, ram_bytes, QUIRE_RANGE_USABLE};
 
-	ram = mmap(NULL, ram_bytes + large, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ram = mmap(NULL, ram_bytes + large, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (!q || ram == MAP_FAILED)
 		die("no memory");
 	ram += large - ((uintptr_t)ram & (large - 1));
 #ifdef MADV_HUGEPAGE
-	(void)madvise(ram, ram_bytes, getenv("BENCH_SMALL_PAGES") ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+	(void)madvise(ram, ram_bytes,
+		      getenv("BENCH_SMALL_PAGES") ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 #endif
 	q->nr_cpus = 1;
 	quire_grace_init(q);
-	if (quire_page_init(q, &range, 1, 1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_DMA32 | 1u << QUIRE_ZONE_NORMAL) ||
+	if (quire_page_init(q, &range, 1,
+			    1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_DMA32 |
+				    1u << QUIRE_ZONE_NORMAL) ||
 	    quire_slab_init(q))
 		die("the instance does not start");
 	return q;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The peer of the index's benchmark: Linux's maple tree, compiled from the kernel's source as Debian
- * packages it (unpack.py), used as Linux's memory manager uses it. bench/index.c calls this.
+ * The peer of the index's benchmark: Linux's maple tree, compiled from the kernel's source as
+ * Debian packages it (unpack.py), used as Linux's memory manager uses it. bench/index.c calls this.
  */
 #include "shim.h"
 
@@ -42,8 +42,8 @@ void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 	quire_defer(instance, &head->deferred, run_rcu);
 }
 
-struct kmem_cache *kmem_cache_create(const char *name, unsigned size, unsigned align, unsigned flags,
-				     void (*ctor)(void *))
+struct kmem_cache *kmem_cache_create(const char *name, unsigned size, unsigned align,
+				     unsigned flags, void (*ctor)(void *))
 {
 	(void)flags;
 	if (quire_cache_create(instance, &nodes, name, size, align, 0, ctor))
@@ -53,7 +53,8 @@ struct kmem_cache *kmem_cache_create(const char *name, unsigned size, unsigned a
 
 void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
 {
-	return quire_cache_alloc(instance, (struct quire_cache *)cache, gfp & __GFP_ZERO ? QUIRE_GFP_ZERO : 0);
+	return quire_cache_alloc(instance, (struct quire_cache *)cache,
+				 gfp & __GFP_ZERO ? QUIRE_GFP_ZERO : 0);
 }
 
 size_t kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t n, void **objects)
@@ -87,7 +88,10 @@ void peer_init(struct quire *q)
 	maple_tree_init();
 }
 
-/* Linux 6.1 sets MT_FLAGS_ALLOC_RANGE for its spaces, and later ones MT_FLAGS_USE_RCU too, for readers without a lock. */
+/*
+ * Linux 6.1 sets MT_FLAGS_ALLOC_RANGE for its spaces, and later ones MT_FLAGS_USE_RCU too, for
+ * readers without a lock.
+ */
 void peer_start(bool rcu)
 {
 	mt_init_flags(&tree, MT_FLAGS_ALLOC_RANGE | (rcu ? MT_FLAGS_USE_RCU : 0));

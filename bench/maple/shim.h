@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What Linux's maple tree wants from the kernel around it, in user space, on top of Quire's own
- * object caches and grace periods: so both trees of the benchmark pay the same for memory. Stands in for each
- * header that lib/maple_tree.c includes (see unpack.py). Everything here is our own.
+ * object caches and grace periods: so both trees of the benchmark pay the same for memory. Stands
+ * in for each header that lib/maple_tree.c includes (see unpack.py). Everything here is our own.
  */
 #ifndef BENCH_MAPLE_SHIM_H
 #define BENCH_MAPLE_SHIM_H
@@ -31,7 +31,9 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
-typedef struct { int counter; } atomic_t;
+typedef struct {
+	int counter;
+} atomic_t;
 typedef unsigned gfp_t;
 
 #define __rcu
@@ -47,15 +49,25 @@ typedef unsigned gfp_t;
 #define EXPORT_SYMBOL_GPL(x) _Static_assert(1, #x)
 
 #define U8_MAX UINT8_MAX
-#define min(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
-#define max(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
-#define swap(a, b)                           \
-	do {                                 \
-		__typeof__(a) a_ = (a);      \
-		(a) = (b);                   \
-		(b) = a_;                    \
+#define min(a, b)                                                                                  \
+	({                                                                                         \
+		__typeof__(a) a_ = (a);                                                            \
+		__typeof__(b) b_ = (b);                                                            \
+		a_ < b_ ? a_ : b_;                                                                 \
+	})
+#define max(a, b)                                                                                  \
+	({                                                                                         \
+		__typeof__(a) a_ = (a);                                                            \
+		__typeof__(b) b_ = (b);                                                            \
+		a_ > b_ ? a_ : b_;                                                                 \
+	})
+#define swap(a, b)                                                                                 \
+	do {                                                                                       \
+		__typeof__(a) a_ = (a);                                                            \
+		(a) = (b);                                                                         \
+		(b) = a_;                                                                          \
 	} while (0)
-#define DIV_ROUND_UP(a, b) (((a) + (b) - 1) / (b))
+#define DIV_ROUND_UP(a, b) (((a) + (b)-1) / (b))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member) quire_container_of(ptr, type, member)
 
@@ -63,17 +75,17 @@ typedef unsigned gfp_t;
 #define pr_info(...) fprintf(stderr, __VA_ARGS__)
 #define pr_cont(...) fprintf(stderr, __VA_ARGS__)
 
-#define BUG_ON(cond)                 \
-	do {                         \
-		if (unlikely(cond))  \
-			abort();     \
+#define BUG_ON(cond)                                                                               \
+	do {                                                                                       \
+		if (unlikely(cond))                                                                \
+			abort();                                                                   \
 	} while (0)
-#define WARN_ON(cond)                        \
-	({                                   \
-		bool bad_ = (cond);          \
-		if (unlikely(bad_))          \
-			abort();             \
-		bad_;                        \
+#define WARN_ON(cond)                                                                              \
+	({                                                                                         \
+		bool bad_ = (cond);                                                                \
+		if (unlikely(bad_))                                                                \
+			abort();                                                                   \
+		bad_;                                                                              \
 	})
 #define WARN_ON_ONCE(cond) WARN_ON(cond)
 
@@ -88,9 +100,14 @@ typedef unsigned gfp_t;
 
 /* ---- Locks and grace periods ------------------------------------------------------------- */
 
-/* One thread: the benchmark enters a grace period, or holds the writer's place, around many calls. */
-typedef struct { } spinlock_t;
-#define __SPIN_LOCK_UNLOCKED(x) { }
+/*
+ * One thread: the benchmark enters a grace period, or holds the writer's place, around many calls.
+ */
+typedef struct {
+} spinlock_t;
+#define __SPIN_LOCK_UNLOCKED(x)                                                                    \
+	{                                                                                          \
+	}
 #define spin_lock_init(l) ((void)(l))
 #define spin_lock(l) ((void)(l))
 #define spin_unlock(l) ((void)(l))
@@ -123,8 +140,8 @@ static inline bool gfpflags_allow_blocking(gfp_t gfp)
 }
 
 struct kmem_cache;
-struct kmem_cache *kmem_cache_create(const char *name, unsigned size, unsigned align, unsigned flags,
-				     void (*ctor)(void *));
+struct kmem_cache *kmem_cache_create(const char *name, unsigned size, unsigned align,
+				     unsigned flags, void (*ctor)(void *));
 void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp);
 size_t kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t n, void **objects);
 void kmem_cache_free(struct kmem_cache *cache, void *object);
@@ -168,7 +185,8 @@ static inline bool xa_is_advanced(const void *entry)
 
 static inline bool xa_is_err(const void *entry)
 {
-	return unlikely(xa_is_internal(entry) && (unsigned long)entry >= (unsigned long)xa_mk_internal(-MAX_ERRNO));
+	return unlikely(xa_is_internal(entry) &&
+			(unsigned long)entry >= (unsigned long)xa_mk_internal(-MAX_ERRNO));
 }
 
 static inline int xa_err(void *entry)

@@ -4,19 +4,24 @@
  * or the writer lock. Takes no lock, waits for nobody, writes nothing shared. Nodes: see index.h.
  *
  * Why an answer is one that was true at one moment of the call. Call a node current while it is in
- * the tree. Once it is not, it no longer changes as far as readers see; and a reader got to each node by a pointer
- * that its parent held when it was current, or when it ceased to be.
+ * the tree. Once it is not, it no longer changes as far as readers see; and a reader got to each
+ * node by a pointer that its parent held when it was current, or when it ceased to be.
  *  - An area that holds addr: it was found in a leaf that was current at some moment of the call,
  *    with an order which it had at that moment or at its end as a current one. So the area was in
  *    the tree at that moment, and areas do not overlap: no other could be the answer.
- *  - An area above addr, with another area of the same order before it: that one ends at or before addr.
+ *  - An area above addr, with another area of the same order before it: that one ends at or before
+ * addr.
  *    Both were in the tree at one moment with nothing between them.
  *  - Else the answer rests on two places: on where a leaf begins, or on one leaf having no area and
- *    the next one having this. Then a commit that came between the looks must be ruled out. Commits are counted
+ *    the next one having this. Then a commit that came between the looks must be ruled out.
+ * Commits are counted
  *    after they are made, so an unchanged count means that at most one was made while the reader
- *    looked, by one store, which the reader saw or did not see. If it changes one leaf, the other place is the same before
- *    and after. If it changes more, it does so by a store to a pointer above them, which the reader has
- *    passed once. Moving pivots counts for nothing; see index.h. If the count has changed, look again.
+ *    looked, by one store, which the reader saw or did not see. If it changes one leaf, the other
+ * place is the same before
+ *    and after. If it changes more, it does so by a store to a pointer above them, which the
+ * reader has
+ *    passed once. Moving pivots counts for nothing; see index.h. If the count has changed, look
+ * again.
  */
 #include <quire/quire.h>
 
@@ -34,14 +39,18 @@ static inline struct quire_index_node *child_of(const struct quire_index_node *i
 	/* Written twice so that each has the offset of its children as a constant. */
 	if (quire_unlikely(node_is_small(inner))) {
 		i = pivots_below_small(as_inner(inner), addr);
-		return load_node((struct quire_index_node **)(as_inner(inner)->pivot + SMALL_CHILDREN) + i);
+		return load_node(
+			(struct quire_index_node **)(as_inner(inner)->pivot + SMALL_CHILDREN) + i);
 	}
 	prefetch_children(as_inner(inner));
 	i = pivots_below_large(as_inner(inner), addr);
 	return load_node((struct quire_index_node **)(as_inner(inner)->pivot + LARGE_CHILDREN) + i);
 }
 
-/* No commit was counted meanwhile. No fence: what was looked at was loaded with acquire, thus before this. */
+/*
+ * No commit was counted meanwhile. No fence: what was looked at was loaded with acquire, thus
+ * before this.
+ */
 static inline bool unchanged(const struct quire_index *ix, unsigned long changes)
 {
 	return quire_load(&ix->changes) == changes;
@@ -51,8 +60,8 @@ static inline bool unchanged(const struct quire_index *ix, unsigned long changes
 
 struct spot {
 	const struct quire_index_node *leaf, *inner; /* inner: above leaf, or NULL */
-	unsigned slot;          /* of leaf in inner */
-	uint64_t rest;          /* leaf's order from area on */
+	unsigned slot;				     /* of leaf in inner */
+	uint64_t rest;				     /* leaf's order from area on */
 	struct quire_vma *area; /* first area whose end is above addr, or NULL */
 	struct quire_vma *prev; /* area before that, or NULL */
 	unsigned long changes;
@@ -67,7 +76,8 @@ static const struct quire_index_node *last_leaf(const struct quire_index_node *n
 }
 
 /* The full look: any address, with the area before it. Not inline; the common case does without. */
-static __attribute__((noinline)) void look(const struct quire_index *ix, quire_uaddr_t addr, struct spot *spot)
+static __attribute__((noinline)) void look(const struct quire_index *ix, quire_uaddr_t addr,
+					   struct spot *spot)
 {
 	do {
 		/* Where to go on to the left and to the right of the way down. */
@@ -112,7 +122,8 @@ static __attribute__((noinline)) void look(const struct quire_index *ix, quire_u
 				last_leaf(load_node(&children_of(as_inner(left))[left_slot]));
 
 			order = leaf_order(leaf);
-			spot->prev = leaf_area(leaf, (unsigned)order_from(order, order_count(order) - 1) & 15);
+			spot->prev = leaf_area(
+				leaf, (unsigned)order_from(order, order_count(order) - 1) & 15);
 		}
 		if (!rest && right) {
 			spot->inner = right;
@@ -135,7 +146,8 @@ static __attribute__((noinline)) void look(const struct quire_index *ix, quire_u
 
 /* ---- Finding ----------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) struct quire_vma *find_again(const struct quire_index *ix, quire_uaddr_t addr)
+static __attribute__((noinline)) struct quire_vma *find_again(const struct quire_index *ix,
+							      quire_uaddr_t addr)
 {
 	struct spot spot;
 
@@ -143,18 +155,22 @@ static __attribute__((noinline)) struct quire_vma *find_again(const struct quire
 	return spot.area;
 }
 
-/* The area in that slot is the answer if another is before it there, or it holds addr, or all is as it was. */
-static inline struct quire_vma *settle(const struct quire_index *ix, quire_uaddr_t addr, unsigned long changes,
-				       unsigned at, struct quire_vma *vma)
+/*
+ * The area in that slot is the answer if another is before it there, or it holds addr, or all is
+ * as it was.
+ */
+static inline struct quire_vma *settle(const struct quire_index *ix, quire_uaddr_t addr,
+				       unsigned long changes, unsigned at, struct quire_vma *vma)
 {
 	if (quire_likely(at > 0) || quire_likely(unchanged(ix, changes)) || vma->start <= addr)
 		return vma;
 	return find_again(ix, addr);
 }
 
-static __attribute__((noinline)) struct quire_vma *find_in_wide(const struct quire_index *ix, quire_uaddr_t addr,
-							       unsigned long changes,
-							       const struct index_wide *wide)
+static __attribute__((noinline)) struct quire_vma *find_in_wide(const struct quire_index *ix,
+								quire_uaddr_t addr,
+								unsigned long changes,
+								const struct index_wide *wide)
 {
 	uint64_t rest = quire_load_acquire(&wide->order);
 	unsigned at = wide_skip(wide, &rest, addr >> QUIRE_PAGE_SHIFT), slot = (unsigned)rest & 15;
@@ -226,7 +242,8 @@ struct quire_vma *quire_index_last(const struct quire_index *ix)
 
 /* ---- Walking ----------------------------------------------------------------------------- */
 
-void quire_index_walk_start(struct quire_index_walk *w, const struct quire_index *ix, quire_uaddr_t addr)
+void quire_index_walk_start(struct quire_index_walk *w, const struct quire_index *ix,
+			    quire_uaddr_t addr)
 {
 	w->ix = ix;
 	w->leaf = NULL;
@@ -237,7 +254,10 @@ void quire_index_walk_start(struct quire_index_walk *w, const struct quire_index
 	w->next = addr;
 }
 
-/* Nothing has changed: then what follows is in the next child, if the walk is not at its parent's last. */
+/*
+ * Nothing has changed: then what follows is in the next child, if the walk is not at its parent's
+ * last.
+ */
 static bool walk_to_sibling(struct quire_index_walk *w)
 {
 	const struct index_inner *in;
@@ -295,8 +315,8 @@ int quire_index_init_instance(struct quire *q)
 
 	if (err)
 		return err;
-	err = quire_cache_create(q, &q->index_inner_cache, "maple_node_inner", INNER_NODE_SIZE, QUIRE_CACHELINE, 0,
-				 NULL);
+	err = quire_cache_create(q, &q->index_inner_cache, "maple_node_inner", INNER_NODE_SIZE,
+				 QUIRE_CACHELINE, 0, NULL);
 	if (err)
 		(void)quire_cache_destroy(q, &q->index_cache);
 	return err;

@@ -14,35 +14,39 @@
  *
  *   inner node, large: cap 24, 512 bytes; small: cap 10, 218 bytes, only as root
  *     0  n, cap
- *     8  pivot[cap]            pivot[i]: last byte of the last area below child[i]; UINT64_MAX from n - 1 on
+ *     8  pivot[cap]            pivot[i]: last byte of the last area below child[i];
+ *                              from n - 1 on: UINT64_MAX
  *     .  child[cap]            NULL from n on
  *     .  gap[cap] count[cap]   writers only
  *
- * Leaves. An area lies in a slot: slot s, 1 <= s, has its pointer in area[s - 1], its end in end[s], its
- * length in pages[s - 1]. Slots are filled in whatever order areas came. The word order says which are
- * in use and how they are sorted: its lowest four bits are the slot of the first area, the next four
- * that of the second, and so on; zeroes behind the last.
+ * Leaves. An area lies in a slot: slot s, 1 <= s, has its pointer in area[s - 1], its end in
+ * end[s], its length in pages[s - 1]. Slots are filled in whatever order areas came. The word
+ * order says which are in use and how they are sorted: its lowest four bits are the slot of the
+ * first area, the next four that of the second, and so on; zeroes behind the last.
  *
  *   slots     1:[30..40) 2:[10..20) 3:[60..70) 4:[25..28)        end[0] == "infinite"
  *   order     0x...03142    read from the right: 2, 4, 1, 3, nothing
  *
- * So whatever happens within one leaf becomes visible by one store, of order: insert, erase, one for
- * three, three for one. New areas go to slots that never were used, since readers may still be looking
- * at those that are not any more; when none are left, the leaf is copied and its copy takes its place.
- * A position behind the last area reads slot 0, whose end is beyond everything: a search needs no count.
+ * So whatever happens within one leaf becomes visible by one store, of order: insert, erase, one
+ * for three, three for one. New areas go to slots that never were used, since readers may still be
+ * looking at those that are not any more; when none are left, the leaf is copied and its copy
+ * takes its place. A position behind the last area reads slot 0, whose end is beyond everything: a
+ * search needs no count.
  *
- * Ends are offsets of 32 bits, so a leaf reaches over less than 2^32 pages (16 TiB with 4 KiB pages).
- * Areas further apart than this live in wide leaves.
+ * Ends are offsets of 32 bits, so a leaf reaches over less than 2^32 pages (16 TiB with 4 KiB
+ * pages). Areas further apart than this live in wide leaves.
  *
  * Inner nodes. A reader takes the first child whose pivot is not below the address. A change of the
- * number of children copies the node; in place change one child (one store of its pointer), and pivots.
- * A pivot may be anything from the last byte of the last area below child[i] to the byte before the next
- * area; readers cope with all of that, so moving it within that stretch changes nothing they see. Between
- * two commits it is the lowest of these; thus the free stretch between two leaves is the upper one's.
+ * number of children copies the node; in place change one child (one store of its pointer), and
+ * pivots. A pivot may be anything from the last byte of the last area below child[i] to the byte
+ * before the next area; readers cope with all of that, so moving it within that stretch changes
+ * nothing they see. Between two commits it is the lowest of these; thus the free stretch between
+ * two leaves is the upper one's.
  *
- * Gaps, in pages, at most UINT32_MAX ("that many or more"): of a leaf, the largest free stretch that
- * ends at the start of one of its areas; of an inner node, the largest of its children's. What is free behind
- * the last area of all is nobody's. Gaps and counts stand beside the pointer to the child, not in the child.
+ * Gaps, in pages, at most UINT32_MAX ("that many or more"): of a leaf, the largest free stretch
+ * that ends at the start of one of its areas; of an inner node, the largest of its children's.
+ * What is free behind the last area of all is nobody's. Gaps and counts stand beside the pointer
+ * to the child, not in the child.
  *
  * Pointers to nodes carry two bits that say what they point to, so a reader knows before it looks.
  */
@@ -58,9 +62,9 @@
 #define NODE_SMALL ((uintptr_t)2) /* without */
 #define NODE_BITS ((uintptr_t)3)
 
-#define LEAF_SLOTS 15u  /* slots have four bits each in a word of 64, and 0 is nobody's */
+#define LEAF_SLOTS 15u /* slots have four bits each in a word of 64, and 0 is nobody's */
 #define WIDE_SLOTS 11u
-#define LEAF_MIN 5u     /* areas; fewer, and a leaf that shrinks joins a neighbour */
+#define LEAF_MIN 5u /* areas; fewer, and a leaf that shrinks joins a neighbour */
 #define SMALL_CHILDREN 10u
 #define LARGE_CHILDREN 24u
 #define INNER_MIN 8u
@@ -77,7 +81,7 @@ struct index_dead {
 
 struct leaf_private {
 	uint16_t pages[LEAF_SLOTS]; /* length; 0: does not fit, ask the area */
-	uint8_t used;               /* slots 1..used are taken, or were */
+	uint8_t used;		    /* slots 1..used are taken, or were */
 };
 
 struct index_leaf {
@@ -102,8 +106,8 @@ struct index_wide {
 };
 
 struct index_inner {
-	uint8_t n;        /* children; constant */
-	uint8_t cap;      /* room for; constant */
+	uint8_t n;	  /* children; constant */
+	uint8_t cap;	  /* room for; constant */
 	uint64_t pivot[]; /* atomic */
 };
 
@@ -111,11 +115,13 @@ struct index_inner {
 
 /* Leaves of both kinds and small inner nodes are objects of one size; large ones have their own. */
 #define NODE_MAX2(a, b) ((a) > (b) ? (a) : (b))
-#define LEAF_NODE_SIZE \
-	NODE_MAX2(NODE_MAX2(sizeof(struct index_leaf), sizeof(struct index_wide)), INNER_SIZE(SMALL_CHILDREN))
+#define LEAF_NODE_SIZE                                                                             \
+	NODE_MAX2(NODE_MAX2(sizeof(struct index_leaf), sizeof(struct index_wide)),                 \
+		  INNER_SIZE(SMALL_CHILDREN))
 #define INNER_NODE_SIZE INNER_SIZE(LARGE_CHILDREN)
 
-_Static_assert(sizeof(struct index_dead) <= SMALL_CHILDREN * 5, "a dead small node has room for its link");
+_Static_assert(sizeof(struct index_dead) <= SMALL_CHILDREN * 5,
+	       "a dead small node has room for its link");
 
 /* ---- Reading nodes ----------------------------------------------------------------------- */
 
@@ -134,7 +140,7 @@ static inline bool node_is_small(const struct quire_index_node *inner)
 	return (uintptr_t)inner & NODE_SMALL;
 }
 
-/* These three subtract what must be there rather than mask, which folds into the offsets of fields. */
+/* These two subtract what must be there rather than mask: that folds into the offsets of fields. */
 static inline struct index_leaf *as_leaf(const struct quire_index_node *node)
 {
 	return (struct index_leaf *)((uintptr_t)node - NODE_LEAF);
@@ -175,8 +181,8 @@ static inline unsigned pivots_below_large(const struct index_inner *in, uint64_t
 	       (quire_load(&p[14]) < addr) + (quire_load(&p[19]) < addr);
 	n = five * 5;
 	p += n;
-	return n + (quire_load(&p[0]) < addr) + (quire_load(&p[1]) < addr) + (quire_load(&p[2]) < addr) +
-	       (quire_load(&p[3]) < addr);
+	return n + (quire_load(&p[0]) < addr) + (quire_load(&p[1]) < addr) +
+	       (quire_load(&p[2]) < addr) + (quire_load(&p[3]) < addr);
 }
 
 static inline unsigned pivots_below_small(const struct index_inner *in, uint64_t addr)
@@ -209,8 +215,8 @@ static inline uint64_t order_from(uint64_t order, unsigned n)
 }
 
 /*
- * How many areas of a leaf end at or before the page; these are taken off the order. Two rounds that ask
- * three questions each: no branch depends on an answer, so none is guessed wrong.
+ * How many areas of a leaf end at or before the page; these are taken off the order. Two rounds
+ * that ask three questions each: no branch depends on an answer, so none is guessed wrong.
  */
 static inline unsigned narrow_skip(const struct index_leaf *l, uint64_t *rest, uint64_t page)
 {
@@ -226,7 +232,8 @@ static inline unsigned narrow_skip(const struct index_leaf *l, uint64_t *rest, u
 	four = (unsigned)(end[order >> 12 & 15] <= key) + (end[order >> 28 & 15] <= key) +
 	       (end[order >> 44 & 15] <= key);
 	order >>= 16 * four;
-	one = (unsigned)(end[order & 15] <= key) + (end[order >> 4 & 15] <= key) + (end[order >> 8 & 15] <= key);
+	one = (unsigned)(end[order & 15] <= key) + (end[order >> 4 & 15] <= key) +
+	      (end[order >> 8 & 15] <= key);
 	*rest = order >> (4 * one);
 	return four * 4 + one;
 }
@@ -240,7 +247,8 @@ static inline unsigned wide_skip(const struct index_wide *w, uint64_t *rest, uin
 	four = (unsigned)(end[order >> 12 & 15] <= page) + (end[order >> 28 & 15] <= page) +
 	       (end[order >> 44 & 15] <= page);
 	order >>= 16 * four;
-	one = (unsigned)(end[order & 15] <= page) + (end[order >> 4 & 15] <= page) + (end[order >> 8 & 15] <= page);
+	one = (unsigned)(end[order & 15] <= page) + (end[order >> 4 & 15] <= page) +
+	      (end[order >> 8 & 15] <= page);
 	*rest = order >> (4 * one);
 	return four * 4 + one;
 }
@@ -280,7 +288,8 @@ static inline uint64_t leaf_end(const struct quire_index_node *leaf, unsigned sl
 
 /*
  * Ask for the lines that a search will want besides the first, all at once: in a large tree each is
- * far away, and which of them it is depends on what stands in the first. In a small one it costs next to nothing.
+ * far away, and which of them it is depends on what stands in the first. In a small one it costs
+ * next to nothing.
  */
 static inline void prefetch_leaf(const struct quire_index_node *leaf)
 {
@@ -334,38 +343,55 @@ static inline uint32_t gap_between(uint64_t from_page, uint64_t to_page)
 
 /* index_path.c: ways through the tree, for writers. */
 
-/* The way to the first area whose end is above addr, or to the last leaf if there is none. The tree is not empty. */
-void quire_index_descend(const struct quire_index *ix, quire_uaddr_t addr, struct quire_index_path *path);
+/*
+ * The way to the first area whose end is above addr, or to the last leaf if there is none. The
+ * tree is not empty.
+ */
+void quire_index_descend(const struct quire_index *ix, quire_uaddr_t addr,
+			 struct quire_index_path *path);
 /* The node at a level. */
 struct quire_index_node *quire_index_at(const struct quire_index_path *path, unsigned level);
-/* Where the areas before the node at a level end (0: there are none), and its own pivot (UINT64_MAX: right edge). */
-quire_uaddr_t quire_index_low(const struct quire_index *ix, const struct quire_index_path *path, unsigned level);
-quire_uaddr_t quire_index_high(const struct quire_index *ix, const struct quire_index_path *path, unsigned level);
 /*
- * To the node before (after) the one at this level: changes the levels above and, unless level is 0,
- * leaves those at and below it as they were, pointing nowhere in particular. False: there is none, nothing done.
- * low, high and leaf are right for level 0 only.
+ * Where the areas before the node at a level end (0: there are none), and its own pivot
+ * (UINT64_MAX: right edge).
  */
-bool quire_index_step_left(const struct quire_index *ix, struct quire_index_path *path, unsigned level);
-bool quire_index_step_right(const struct quire_index *ix, struct quire_index_path *path, unsigned level);
+quire_uaddr_t quire_index_low(const struct quire_index *ix, const struct quire_index_path *path,
+			      unsigned level);
+quire_uaddr_t quire_index_high(const struct quire_index *ix, const struct quire_index_path *path,
+			       unsigned level);
+/*
+ * To the node before (after) the one at this level: changes the levels above and, unless level is
+ * 0, leaves those at and below it as they were, pointing nowhere in particular. False: there is
+ * none, nothing done. low, high and leaf are right for level 0 only.
+ */
+bool quire_index_step_left(const struct quire_index *ix, struct quire_index_path *path,
+			   unsigned level);
+bool quire_index_step_right(const struct quire_index *ix, struct quire_index_path *path,
+			    unsigned level);
 /* The largest gap of a leaf, whose areas before it end at low. */
-uint32_t quire_index_leaf_gap(const struct quire_index_node *leaf, uint64_t order, quire_uaddr_t low);
+uint32_t quire_index_leaf_gap(const struct quire_index_node *leaf, uint64_t order,
+			      quire_uaddr_t low);
 uint32_t quire_index_inner_gap(const struct index_inner *in);
 /* The child on the path at this level (1 or more) has this gap now; tell all above. */
-void quire_index_set_gap(const struct quire_index *ix, const struct quire_index_path *path, unsigned level,
-			 uint32_t gap);
-/* The areas up to the end of the path's leaf are to end at end now; tell the leaf behind it, if there is one. */
+void quire_index_set_gap(const struct quire_index *ix, const struct quire_index_path *path,
+			 unsigned level, uint32_t gap);
+/*
+ * The areas up to the end of the path's leaf are to end at end now; tell the leaf behind it, if
+ * there is one.
+ */
 void quire_index_set_gap_behind(const struct quire_index *ix, const struct quire_index_path *path,
 				quire_uaddr_t end);
 /* Move the pivot of the node at a level, if it has one; release. */
-void quire_index_set_pivot(const struct quire_index *ix, const struct quire_index_path *path, unsigned level,
-			   quire_uaddr_t pivot);
+void quire_index_set_pivot(const struct quire_index *ix, const struct quire_index_path *path,
+			   unsigned level, quire_uaddr_t pivot);
 
 /* index_build.c: what can't be done within one leaf. */
 
-/* How many nodes quire_index_rebuild() takes for n new areas. -ENOMEM: the tree would be too high. */
-int quire_index_estimate(const struct quire_index *ix, const struct quire_splice *s, size_t n, size_t *leaves,
-			 size_t *inners);
+/*
+ * How many nodes quire_index_rebuild() takes for n new areas. -ENOMEM: the tree would be too high.
+ */
+int quire_index_estimate(const struct quire_index *ix, const struct quire_splice *s, size_t n,
+			 size_t *leaves, size_t *inners);
 /* New areas in order: those of a list, through plan_link, or, if that is NULL, n of an array. */
 struct area_run {
 	struct quire_vma *const *array;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index of areas: changes that take more than the order of one leaf: a leaf that is full, empty,
- * or too empty, areas too far apart for it, splices over several leaves. Called by index_splice.c alone, under
- * the writer lock. Commit never fails and never touches a node that readers see, but for one pointer.
+ * The index of areas: changes that take more than the order of one leaf: a leaf that is full,
+ * empty, or too empty, areas too far apart for it, splices over several leaves. Called by
+ * index_splice.c alone, under the writer lock. Commit never fails and never touches a node that
+ * readers see, but for one pointer.
  *
- * The picture. left and right are the ways to the first and the last leaf that the splice touches (the
- * same, most often). What is between them goes, at every level, and new nodes come in its place, made
- * of what is to the left of the one way, what came from the level below, and what is to the right of the other:
+ * The picture. left and right are the ways to the first and the last leaf that the splice touches
+ * (the same, most often). What is between them goes, at every level, and new nodes come in its
+ * place, made of what is to the left of the one way, what came from the level below, and what is
+ * to the right of the other:
  *
  *   level 2                 [ a  b  C  D  e ]                 one node: copied, or changed in place
  *                                  /    \
@@ -18,15 +20,18 @@
  *   new level 1     f g + those leaves + l m    so many inner nodes
  *   new level 2     a b + those nodes + e
  *
- * It ends at the level where exactly one node takes the place of exactly one: there a pointer is stored,
- * and that is the moment when readers see all of it. Or at the root: then that is the pointer.
+ * It ends at the level where exactly one node takes the place of exactly one: there a pointer is
+ * stored, and that is the moment when readers see all of it. Or at the root: then that is the
+ * pointer.
  *
- * A level that would be too empty takes in the neighbour of the first or the last node ("extra"). A full leaf does so
- * too before it splits in two: random insertion then leaves the leaves four fifths full rather than two thirds.
+ * A level that would be too empty takes in the neighbour of the first or the last node ("extra").
+ * A full leaf does so too before it splits in two: random insertion then leaves the leaves four
+ * fifths full rather than two thirds.
  *
  * plan() decides all that from counts alone, so reserve runs it to see how many nodes it takes.
  * build() then streams through it: level by level what is left of the way, top first; then the
- * areas; then level by level, bottom first, what is right of it. A node that is full is handed to the level above.
+ * areas; then level by level, bottom first, what is right of it. A node that is full is handed to
+ * the level above.
  */
 #include <quire/quire.h>
 
@@ -47,16 +52,16 @@ enum fill {
 
 struct level {
 	struct quire_index_node *extra_left, *extra_right; /* neighbours taken in whole, or NULL */
-	size_t total;             /* entries of this level's new nodes */
-	size_t nodes;             /* new nodes */
-	size_t done;              /* of them, finished */
+	size_t total;					   /* entries of this level's new nodes */
+	size_t nodes;					   /* new nodes */
+	size_t done;					   /* of them, finished */
 	quire_uaddr_t right_last; /* last byte below the right way's node; UINT64_MAX: right edge */
 	/* The node in the making: */
 	struct quire_index_node *node;
 	uint32_t gap;
 	uint8_t have, want; /* entries */
 	uint8_t cap;
-	uint8_t fill;       /* enum fill */
+	uint8_t fill; /* enum fill */
 };
 
 struct build {
@@ -65,17 +70,18 @@ struct build {
 	/* From plan(): */
 	struct quire_index_path left, right;
 	struct quire_index_node *left_leaf, *right_leaf; /* before neighbours were taken in */
-	unsigned from, to, right_live; /* kept: [0, from) of the left leaf, [to, right_live) of the right one */
-	bool keeps_left;               /* the left leaf stays as it is, new ones come behind it */
-	unsigned top;                  /* level whose child, or ix->height and above: the root, is stored */
-	bool is_root;                  /* the result is the root */
-	bool collapses;                /* the root's only child is the result */
+	/* Kept: [0, from) of the left leaf, [to, right_live) of the right one. */
+	unsigned from, to, right_live;
+	bool keeps_left;    /* the left leaf stays as it is, new ones come behind it */
+	unsigned top;	    /* level whose child, or ix->height and above: the root, is stored */
+	bool is_root;	    /* the result is the root */
+	bool collapses;	    /* the root's only child is the result */
 	struct level level[QUIRE_INDEX_HEIGHT];
-	bool is_wide;                  /* the new leaves are; else they all have this base */
+	bool is_wide; /* the new leaves are; else they all have this base */
 	uint64_t base;
 	/* build(): */
 	struct quire_splice *reserve; /* nodes come from here */
-	uint64_t before;              /* end of the area before, page */
+	uint64_t before;	      /* end of the area before, page */
 	struct quire_index_node *result;
 	quire_uaddr_t result_last;
 	uint32_t result_gap;
@@ -91,9 +97,9 @@ static size_t divide_up(size_t a, size_t b)
 
 /* What a level looks like before it is decided. */
 struct circumstances {
-	bool shrinks;           /* fewer entries than before */
-	bool at_start, at_end;  /* nothing below on that side, and the tree ends there */
-	bool has_left, has_right; /* neighbours exist */
+	bool shrinks;		   /* fewer entries than before */
+	bool at_start, at_end;	   /* nothing below on that side, and the tree ends there */
+	bool has_left, has_right;  /* neighbours exist */
 	int near_left, near_right; /* entries of those with the same parent; -1: there is none */
 };
 
@@ -185,7 +191,8 @@ static void look_around(const struct build *b, unsigned level, struct circumstan
 	if (level + 1 >= b->ix->height)
 		return;
 	if (b->left.slot[level + 1])
-		c->near_left = counts_of(as_inner(b->left.inner[level + 1]))[b->left.slot[level + 1] - 1];
+		c->near_left =
+			counts_of(as_inner(b->left.inner[level + 1]))[b->left.slot[level + 1] - 1];
 	parent = as_inner(b->right.inner[level + 1]);
 	if (b->right.slot[level + 1] + 1u < parent->n)
 		c->near_right = counts_of(parent)[b->right.slot[level + 1] + 1];
@@ -201,7 +208,9 @@ static uint64_t last_end(const struct quire_index_node *leaf, unsigned to)
 	return leaf_end(leaf, (unsigned)order_from(leaf_order(leaf), to - 1) & 15);
 }
 
-/* First and last of all the ends that the new leaves hold, in pages, decide of what kind they are. */
+/*
+ * First and last of all the ends that the new leaves hold, in pages, decide of what kind they are.
+ */
 static void choose_kind(struct build *b, size_t n, uint64_t first_new, uint64_t last_new)
 {
 	struct level *l = &b->level[0];
@@ -225,8 +234,8 @@ static void choose_kind(struct build *b, size_t n, uint64_t first_new, uint64_t 
 	else if (n)
 		last = last_new;
 	else
-		last = left ? last_end(b->left_leaf, b->from) :
-			      last_end(l->extra_left, order_count(leaf_order(l->extra_left)));
+		last = left ? last_end(b->left_leaf, b->from)
+			    : last_end(l->extra_left, order_count(leaf_order(l->extra_left)));
 
 	b->is_wide = last - first >= LEAF_KEY_MAX;
 	b->base = first > BASE_BELOW ? first - BASE_BELOW : 0;
@@ -244,7 +253,7 @@ static void choose_kind(struct build *b, size_t n, uint64_t first_new, uint64_t 
 static void plan_leaves(struct build *b, size_t n, uint64_t first_new, uint64_t last_new)
 {
 	struct level *l = &b->level[0];
-	struct circumstances c = { .near_left = -1, .near_right = -1 };
+	struct circumstances c = {.near_left = -1, .near_right = -1};
 	enum take take;
 
 	l->extra_left = NULL;
@@ -292,10 +301,12 @@ static void plan_inner(struct build *b, unsigned level)
 	c.at_end = b->right.slot[level] + 1u == right->n && !c.has_right;
 	take = shape_inner(l, &c);
 	if (take == TAKE_LEFT && quire_index_step_left(b->ix, &b->left, level)) {
-		l->extra_left = children_of(as_inner(b->left.inner[level + 1]))[b->left.slot[level + 1]];
+		l->extra_left =
+			children_of(as_inner(b->left.inner[level + 1]))[b->left.slot[level + 1]];
 		l->total += as_inner(l->extra_left)->n;
 	} else if (take == TAKE_RIGHT && quire_index_step_right(b->ix, &b->right, level)) {
-		l->extra_right = children_of(as_inner(b->right.inner[level + 1]))[b->right.slot[level + 1]];
+		l->extra_right =
+			children_of(as_inner(b->right.inner[level + 1]))[b->right.slot[level + 1]];
 		l->total += as_inner(l->extra_right)->n;
 	}
 	if (take != TAKE_NONE && l->nodes == 1 && l->total + JOIN_SLACK > LARGE_CHILDREN)
@@ -394,8 +405,8 @@ static bool has_small_root(const struct build *b)
 	       b->level[b->top - 1].total <= SMALL_CHILDREN;
 }
 
-int quire_index_estimate(const struct quire_index *ix, const struct quire_splice *s, size_t n, size_t *leaves,
-			 size_t *inners)
+int quire_index_estimate(const struct quire_index *ix, const struct quire_splice *s, size_t n,
+			 size_t *leaves, size_t *inners)
 {
 	struct build b;
 	unsigned level;
@@ -506,7 +517,9 @@ static void hand_up(struct quire *q, struct build *b, unsigned level, quire_uadd
 	}
 }
 
-/* The last byte of the last area below a node; only for those rare ones whose pivot isn't at hand. */
+/*
+ * The last byte of the last area below a node; only for those rare ones whose pivot isn't at hand.
+ */
 static quire_uaddr_t last_below(const struct quire_index_node *node)
 {
 	while (!node_is_leaf(node))
@@ -515,8 +528,9 @@ static quire_uaddr_t last_below(const struct quire_index_node *node)
 }
 
 /* Children [from, to) of an old node of this level; last: last byte below the node. */
-static void put_children(struct quire *q, struct build *b, unsigned level, const struct quire_index_node *node,
-			 unsigned from, unsigned to, quire_uaddr_t last)
+static void put_children(struct quire *q, struct build *b, unsigned level,
+			 const struct quire_index_node *node, unsigned from, unsigned to,
+			 quire_uaddr_t last)
 {
 	const struct index_inner *src = as_inner(node), *dst;
 	struct level *l = &b->level[level];
@@ -568,7 +582,10 @@ static void put_children(struct quire *q, struct build *b, unsigned level, const
 	}
 }
 
-/* Ready to take the areas of a leaf: in slots by their order, which is written at once since nobody sees it. */
+/*
+ * Ready to take the areas of a leaf: in slots by their order, which is written at once since
+ * nobody sees it.
+ */
 static void open_leaf(struct quire *q, struct build *b)
 {
 	struct level *l = &b->level[0];
@@ -598,7 +615,8 @@ static void open_leaf(struct quire *q, struct build *b)
 }
 
 /* Bounds in pages. */
-static void put_area(struct quire *q, struct build *b, struct quire_vma *area, uint64_t start, uint64_t end)
+static void put_area(struct quire *q, struct build *b, struct quire_vma *area, uint64_t start,
+		     uint64_t end)
 {
 	struct level *l = &b->level[0];
 	uint32_t gap = gap_between(b->before, start);
@@ -620,8 +638,12 @@ static void put_area(struct quire *q, struct build *b, struct quire_vma *area, u
 	hand_up(q, b, 0, (end << QUIRE_PAGE_SHIFT) - 1);
 }
 
-/* The common case of the next function: as many as the new leaf takes, none of its areas and leaves wide. */
-static unsigned copy_narrow(struct build *b, const struct index_leaf *src, uint64_t order, unsigned n)
+/*
+ * The common case of the next function: as many as the new leaf takes, none of its areas and
+ * leaves wide.
+ */
+static unsigned copy_narrow(struct build *b, const struct index_leaf *src, uint64_t order,
+			    unsigned n)
 {
 	struct level *l = &b->level[0];
 	struct index_leaf *dst = as_leaf(l->node);
@@ -655,8 +677,8 @@ static unsigned copy_narrow(struct build *b, const struct index_leaf *src, uint6
 }
 
 /* Areas [from, to) of an old leaf. */
-static void put_areas(struct quire *q, struct build *b, const struct quire_index_node *leaf, unsigned from,
-		      unsigned to)
+static void put_areas(struct quire *q, struct build *b, const struct quire_index_node *leaf,
+		      unsigned from, unsigned to)
 {
 	uint64_t order = order_from(leaf_order(leaf), from);
 
@@ -664,7 +686,8 @@ static void put_areas(struct quire *q, struct build *b, const struct quire_index
 		unsigned slot = (unsigned)order & 15, n = 1;
 
 		if (b->is_wide || node_is_wide(leaf)) {
-			put_area(q, b, leaf_area(leaf, slot), leaf_start(leaf, slot), leaf_end(leaf, slot));
+			put_area(q, b, leaf_area(leaf, slot), leaf_start(leaf, slot),
+				 leaf_end(leaf, slot));
 		} else {
 			if (!b->level[0].node)
 				open_leaf(q, b);
@@ -684,7 +707,8 @@ static void put_left(struct quire *q, struct build *b, unsigned level)
 	if (extra)
 		put_children(q, b, level, extra, 0, as_inner(extra)->n, last_below(extra));
 	/* If that is all of it, the last child is the leaf that stays. */
-	put_children(q, b, level, node, 0, b->left.slot[level], (b->before << QUIRE_PAGE_SHIFT) - 1);
+	put_children(q, b, level, node, 0, b->left.slot[level],
+		     (b->before << QUIRE_PAGE_SHIFT) - 1);
 }
 
 static void put_right(struct quire *q, struct build *b, unsigned level)
@@ -692,20 +716,22 @@ static void put_right(struct quire *q, struct build *b, unsigned level)
 	const struct quire_index_node *extra = b->level[level].extra_right;
 	const struct quire_index_node *node = b->right.inner[level];
 
-	put_children(q, b, level, node, b->right.slot[level] + 1u, as_inner(node)->n, b->level[level].right_last);
+	put_children(q, b, level, node, b->right.slot[level] + 1u, as_inner(node)->n,
+		     b->level[level].right_last);
 	if (extra)
 		put_children(q, b, level, extra, 0, as_inner(extra)->n, last_below(extra));
 }
 
 static const struct quire_vma *first_of(const struct area_run *run)
 {
-	return run->list ? quire_list_entry(run->list->next, struct quire_vma, plan_link) : run->array[0];
+	return run->list ? quire_list_entry(run->list->next, struct quire_vma, plan_link)
+			 : run->array[0];
 }
 
 static const struct quire_vma *last_of(const struct area_run *run)
 {
-	return run->list ? quire_list_entry(run->list->prev, struct quire_vma, plan_link) :
-			   run->array[run->n - 1];
+	return run->list ? quire_list_entry(run->list->prev, struct quire_vma, plan_link)
+			 : run->array[run->n - 1];
 }
 
 static void put_new(struct quire *q, struct build *b, struct quire_vma *area)
@@ -760,7 +786,8 @@ static void build(struct quire *q, struct build *b, const struct area_run *run)
 	if (b->to < b->right_live)
 		put_areas(q, b, b->right_leaf, b->to, b->right_live);
 	if (leaves->extra_right)
-		put_areas(q, b, leaves->extra_right, 0, order_count(leaf_order(leaves->extra_right)));
+		put_areas(q, b, leaves->extra_right, 0,
+			  order_count(leaf_order(leaves->extra_right)));
 
 	for (level = 1; level < old; level++)
 		put_right(q, b, level);
@@ -810,9 +837,12 @@ static void free_dead(struct quire *q, struct quire_deferred *d)
 	}
 }
 
-/* Children [*from, *to) of a node of this level that were replaced; the others live on in the new nodes. */
-static void replaced(const struct build *b, unsigned level, const struct quire_index_node *node, unsigned *from,
-		     unsigned *to)
+/*
+ * Children [*from, *to) of a node of this level that were replaced; the others live on in the new
+ * nodes.
+ */
+static void replaced(const struct build *b, unsigned level, const struct quire_index_node *node,
+		     unsigned *from, unsigned *to)
 {
 	const struct level *l = &b->level[level];
 
@@ -823,7 +853,8 @@ static void replaced(const struct build *b, unsigned level, const struct quire_i
 }
 
 /* All nodes from this one of this level down that were replaced. */
-static void bury_below(const struct build *b, struct graveyard *g, struct quire_index_node *node, unsigned level)
+static void bury_below(const struct build *b, struct graveyard *g, struct quire_index_node *node,
+		       unsigned level)
 {
 	struct quire_index_node *stack[QUIRE_INDEX_HEIGHT];
 	uint8_t next[QUIRE_INDEX_HEIGHT], end[QUIRE_INDEX_HEIGHT];
@@ -917,7 +948,7 @@ static struct quire_index_node *store_child(struct build *b)
 void quire_index_rebuild(struct quire *q, struct quire_index *ix, struct quire_splice *s,
 			 const struct area_run *run)
 {
-	struct graveyard g = { .head = NULL, .areas = 0 };
+	struct graveyard g = {.head = NULL, .areas = 0};
 	struct quire_index_node *old, *root;
 	unsigned height;
 	struct build b;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index of areas: its equations and its size. Called by tests and by quire_mm_check(), under the
- * writer lock. Changes nothing; looks at every node and every area.
+ * The index of areas: its equations and its size. Called by tests and by quire_mm_check(), under
+ * the writer lock. Changes nothing; looks at every node and every area.
  */
 #include <quire/quire.h>
 
@@ -10,7 +10,7 @@
 struct checker {
 	uint64_t areas;
 	uint64_t before;  /* where the area before ends, page */
-	uint32_t gap;     /* of the node that was checked last */
+	uint32_t gap;	  /* of the node that was checked last */
 	unsigned entries; /* of it */
 };
 
@@ -22,7 +22,8 @@ static quire_broken_t check_leaf(struct checker *c, const struct quire_index_nod
 
 	if (count == 0 || count > leaf_slots(leaf))
 		return "index: 0 < areas of a leaf <= slots";
-	if (node_is_wide(leaf) ? as_wide(leaf)->end[0] != UINT64_MAX : as_leaf(leaf)->end[0] != UINT32_MAX)
+	if (node_is_wide(leaf) ? as_wide(leaf)->end[0] != UINT64_MAX
+			       : as_leaf(leaf)->end[0] != UINT32_MAX)
 		return "index: the end of slot 0 is beyond everything";
 	if (private->used > leaf_slots(leaf))
 		return "index: slots used <= slots";
@@ -50,8 +51,8 @@ static quire_broken_t check_leaf(struct checker *c, const struct quire_index_nod
 	return NULL;
 }
 
-static quire_broken_t check_inner_shape(const struct quire_index *ix, const struct quire_index_node *node,
-					unsigned level)
+static quire_broken_t check_inner_shape(const struct quire_index *ix,
+					const struct quire_index_node *node, unsigned level)
 {
 	const struct index_inner *in = as_inner(node);
 	bool is_root = level + 1 == ix->height;
@@ -66,8 +67,9 @@ static quire_broken_t check_inner_shape(const struct quire_index *ix, const stru
 	for (i = 0; i < in->cap; i++) {
 		if (i + 1 >= in->n && in->pivot[i] != UINT64_MAX)
 			return "index: no pivot behind the last but one";
-		if (i >= in->n ? children_of(in)[i] != NULL :
-				 !children_of(in)[i] || node_is_leaf(children_of(in)[i]) != (level == 1))
+		if (i >= in->n ? children_of(in)[i] != NULL
+			       : !children_of(in)[i] ||
+					 node_is_leaf(children_of(in)[i]) != (level == 1))
 			return "index: leaves are at level 0, inner nodes above";
 	}
 	return NULL;
@@ -76,13 +78,13 @@ static quire_broken_t check_inner_shape(const struct quire_index *ix, const stru
 quire_broken_t quire_index_check(const struct quire_index *ix)
 {
 	static const quire_broken_t too_empty[2] = {
-		"index: a leaf is a third full, unless it is the first or the last",
-		"index: an inner node is a third full, unless it is the first or the last of its level",
+		"index: a leaf is a third full, unless the first or last",
+		"index: an inner node is a third full, unless the first or last of its level",
 	};
 	const struct quire_index_node *stack[QUIRE_INDEX_HEIGHT], *node = ix->root;
 	bool is_first[QUIRE_INDEX_HEIGHT], is_thin[QUIRE_INDEX_HEIGHT];
 	unsigned next[QUIRE_INDEX_HEIGHT], level, up;
-	struct checker c = { 0 };
+	struct checker c = {0};
 	quire_broken_t broken;
 
 	if (!node)
@@ -122,7 +124,8 @@ quire_broken_t quire_index_check(const struct quire_index *ix)
 					 c.entries < (level ? INNER_MIN : LEAF_MIN);
 			is_first[level] = false;
 			if (level == up)
-				return c.areas == ix->count ? NULL : "index: count == number of areas";
+				return c.areas == ix->count ? NULL
+							    : "index: count == number of areas";
 
 			in = as_inner(stack[level + 1]);
 			slot = next[level + 1]++;
@@ -132,7 +135,7 @@ quire_broken_t quire_index_check(const struct quire_index *ix)
 				return "index: a count is the child's number of entries";
 			if (slot + 1 < in->n) {
 				if (in->pivot[slot] != (c.before << QUIRE_PAGE_SHIFT) - 1)
-					return "index: a pivot is the last byte of the area before it";
+					return "index: a pivot is the last byte before it";
 				node = children_of(in)[slot + 1];
 				break;
 			}

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index of areas: the search for free stretches. Called by whoever chooses addresses, under the writer lock.
- * Changes nothing.
+ * The index of areas: the search for free stretches. Called by whoever chooses addresses, under
+ * the writer lock. Changes nothing.
  *
  * A free stretch belongs to the area above it, and nodes know the largest below them: so the search
- * goes through the areas in order, ascending or descending, and skips every subtree that has nothing large
- * enough. What is behind the last area it looks at by itself. An area with QUIRE_VM_GROWSDOWN makes
- * the stretch below it shorter than the nodes say; so may alignment and the window. Then the search goes on.
+ * goes through the areas in order, ascending or descending, and skips every subtree that has
+ * nothing large enough. What is behind the last area it looks at by itself. An area with
+ * QUIRE_VM_GROWSDOWN makes the stretch below it shorter than the nodes say; so may alignment and
+ * the window. Then the search goes on.
  */
 #include <quire/quire.h>
 
@@ -21,7 +22,7 @@ static struct stretch cut(const struct quire_gap_request *rq, quire_uaddr_t end,
 			  quire_uaddr_t to, const struct quire_vma *above)
 {
 	quire_uaddr_t high = rq->high < end ? rq->high : end;
-	struct stretch s = { from, to };
+	struct stretch s = {from, to};
 
 	if (above && (above->flags & QUIRE_VM_GROWSDOWN))
 		s.to = s.to > rq->guard ? s.to - rq->guard : 0;
@@ -57,21 +58,23 @@ static bool fits_high(const struct quire_gap_request *rq, struct stretch s, quir
 }
 
 /*
- * The stretch [from, to) below an area. If only its guard is in the way, nothing is looked for above where the
- * guard begins any more, not even in stretches that lie beyond other areas: so does Linux.
+ * The stretch [from, to) below an area. If only its guard is in the way, nothing is looked for
+ * above where the guard begins any more, not even in stretches that lie beyond other areas: so
+ * does Linux.
  *
  *	areas                 |-A-|    |--stack--|
  *	guard          ^^^^^^^^^^^^^^^^^
  *	wanted    |--|             |--|               not there, nor right below A
  */
-static bool fits_below_area(struct quire_gap_request *rq, quire_uaddr_t end, quire_uaddr_t from, quire_uaddr_t to,
-			     const struct quire_vma *above, quire_uaddr_t *addr)
+static bool fits_below_area(struct quire_gap_request *rq, quire_uaddr_t end, quire_uaddr_t from,
+			    quire_uaddr_t to, const struct quire_vma *above, quire_uaddr_t *addr)
 {
 	quire_uaddr_t unguarded;
 
 	if (fits_high(rq, cut(rq, end, from, to, above), addr))
 		return true;
-	if ((above->flags & QUIRE_VM_GROWSDOWN) && fits_high(rq, cut(rq, end, from, to, NULL), &unguarded))
+	if ((above->flags & QUIRE_VM_GROWSDOWN) &&
+	    fits_high(rq, cut(rq, end, from, to, NULL), &unguarded))
 		rq->high = to > rq->guard ? to - rq->guard : 0;
 	return false;
 }
@@ -92,10 +95,11 @@ static bool is_possible(const struct quire_index *ix, const struct quire_gap_req
 }
 
 /*
- * On to the next (previous) leaf with such a gap: up until there is a sibling that has one, and down
- * again. False: no more.
+ * On to the next (previous) leaf with such a gap: up until there is a sibling that has one, and
+ * down again. False: no more.
  */
-static bool next_leaf(const struct quire_index *ix, struct quire_index_path *path, uint32_t least, bool descending)
+static bool next_leaf(const struct quire_index *ix, struct quire_index_path *path, uint32_t least,
+		      bool descending)
 {
 	unsigned level = 1;
 	bool up = true;
@@ -138,7 +142,8 @@ ascend:
 	return false;
 }
 
-int quire_index_lowest_gap(const struct quire_index *ix, const struct quire_gap_request *rq, quire_uaddr_t *addr)
+int quire_index_lowest_gap(const struct quire_index *ix, const struct quire_gap_request *rq,
+			   quire_uaddr_t *addr)
 {
 	uint32_t least = least_gap(rq);
 	struct quire_index_path path;
@@ -156,7 +161,9 @@ int quire_index_lowest_gap(const struct quire_index *ix, const struct quire_gap_
 	order = leaf_order(path.leaf);
 	rest = order;
 	at = leaf_skip(path.leaf, &rest, rq->low >> QUIRE_PAGE_SHIFT);
-	before = at ? leaf_end(path.leaf, (unsigned)order_from(order, at - 1) & 15) << QUIRE_PAGE_SHIFT : path.low;
+	before = at ? leaf_end(path.leaf, (unsigned)order_from(order, at - 1) & 15)
+				 << QUIRE_PAGE_SHIFT
+		    : path.low;
 	order = rest;
 	for (;;) {
 		for (; order; order >>= 4) {
@@ -164,7 +171,9 @@ int quire_index_lowest_gap(const struct quire_index *ix, const struct quire_gap_
 			quire_uaddr_t start = leaf_start(path.leaf, slot) << QUIRE_PAGE_SHIFT;
 
 			if (start - before >= rq->size &&
-			    fits_low(rq, cut(rq, ix->end, before, start, leaf_area(path.leaf, slot)), addr))
+			    fits_low(rq,
+				     cut(rq, ix->end, before, start, leaf_area(path.leaf, slot)),
+				     addr))
 				return 0;
 			before = leaf_end(path.leaf, slot) << QUIRE_PAGE_SHIFT;
 			if (before >= rq->high)
@@ -180,11 +189,13 @@ int quire_index_lowest_gap(const struct quire_index *ix, const struct quire_gap_
 	/* Behind the last area. */
 	quire_index_descend(ix, UINT64_MAX - 1, &path);
 	order = leaf_order(path.leaf);
-	before = leaf_end(path.leaf, (unsigned)order_from(order, order_count(order) - 1)) << QUIRE_PAGE_SHIFT;
+	before = leaf_end(path.leaf, (unsigned)order_from(order, order_count(order) - 1))
+		 << QUIRE_PAGE_SHIFT;
 	return fits_low(rq, cut(rq, ix->end, before, ix->end, NULL), addr) ? 0 : -QUIRE_ENOMEM;
 }
 
-int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap_request *rq, quire_uaddr_t *addr)
+int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap_request *rq,
+			    quire_uaddr_t *addr)
 {
 	struct quire_gap_request below = *rq;
 	uint32_t least = least_gap(rq);
@@ -197,7 +208,10 @@ int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap
 	if (!ix->height)
 		return fits_high(rq, cut(rq, ix->end, 0, ix->end, NULL), addr) ? 0 : -QUIRE_ENOMEM;
 
-	/* The area that holds the last byte of the window, or the next: the first stretch is below it. */
+	/*
+	 * The area that holds the last byte of the window, or the next: the first stretch is below
+	 * it.
+	 */
 	quire_index_descend(ix, rq->high - 1, &path);
 	order = leaf_order(path.leaf);
 	rest = order;
@@ -205,7 +219,8 @@ int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap
 	if (rest) {
 		at++;
 	} else {
-		quire_uaddr_t end = leaf_end(path.leaf, (unsigned)order_from(order, at - 1) & 15) << QUIRE_PAGE_SHIFT;
+		quire_uaddr_t end = leaf_end(path.leaf, (unsigned)order_from(order, at - 1) & 15)
+				    << QUIRE_PAGE_SHIFT;
 
 		if (fits_high(rq, cut(rq, ix->end, end, ix->end, NULL), addr))
 			return 0;
@@ -217,10 +232,12 @@ int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap
 			quire_uaddr_t before = path.low;
 
 			if (at)
-				before = leaf_end(path.leaf, (unsigned)order_from(order, at - 1) & 15)
+				before = leaf_end(path.leaf,
+						  (unsigned)order_from(order, at - 1) & 15)
 					 << QUIRE_PAGE_SHIFT;
 			if (start - before >= rq->size &&
-			    fits_below_area(&below, ix->end, before, start, leaf_area(path.leaf, slot), addr))
+			    fits_below_area(&below, ix->end, before, start,
+					    leaf_area(path.leaf, slot), addr))
 				return 0;
 			if (before <= rq->low)
 				return -QUIRE_ENOMEM;

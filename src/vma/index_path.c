@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The index of areas: ways from the root to a leaf and from there to its neighbours, and what is
- * kept along them: pivots and gaps. Called by the files that change the index or search its gaps, under the
- * writer lock, never by readers. Never allocates, never changes what readers see.
+ * kept along them: pivots and gaps. Called by the files that change the index or search its gaps,
+ * under the writer lock, never by readers. Never allocates, never changes what readers see.
  */
 #include <quire/quire.h>
 
 #include "index.h"
 
-/* Above a level: the nearest pivot to the left of the path, and the nearest one to the right of it. */
-static inline quire_uaddr_t low_above(unsigned height, const struct quire_index_path *path, unsigned level)
+/*
+ * Above a level: the nearest pivot to the left of the path, and the nearest one to the right of it.
+ */
+static inline quire_uaddr_t low_above(unsigned height, const struct quire_index_path *path,
+				      unsigned level)
 {
 	while (++level < height)
 		if (quire_likely(path->slot[level]))
@@ -17,7 +20,8 @@ static inline quire_uaddr_t low_above(unsigned height, const struct quire_index_
 	return 0;
 }
 
-static inline quire_uaddr_t high_above(unsigned height, const struct quire_index_path *path, unsigned level)
+static inline quire_uaddr_t high_above(unsigned height, const struct quire_index_path *path,
+				       unsigned level)
 {
 	while (++level < height) {
 		/* Of a last child it is UINT64_MAX. */
@@ -29,7 +33,8 @@ static inline quire_uaddr_t high_above(unsigned height, const struct quire_index
 	return UINT64_MAX;
 }
 
-void quire_index_descend(const struct quire_index *ix, quire_uaddr_t addr, struct quire_index_path *path)
+void quire_index_descend(const struct quire_index *ix, quire_uaddr_t addr,
+			 struct quire_index_path *path)
 {
 	struct quire_index_node *node = ix->root;
 	unsigned level;
@@ -63,19 +68,24 @@ struct quire_index_node *quire_index_at(const struct quire_index_path *path, uns
 	return level ? path->inner[level] : path->leaf;
 }
 
-quire_uaddr_t quire_index_low(const struct quire_index *ix, const struct quire_index_path *path, unsigned level)
+quire_uaddr_t quire_index_low(const struct quire_index *ix, const struct quire_index_path *path,
+			      unsigned level)
 {
 	return low_above(ix->height, path, level);
 }
 
-quire_uaddr_t quire_index_high(const struct quire_index *ix, const struct quire_index_path *path, unsigned level)
+quire_uaddr_t quire_index_high(const struct quire_index *ix, const struct quire_index_path *path,
+			       unsigned level)
 {
 	return high_above(ix->height, path, level);
 }
 
-/* The path is right above this level; make it so down to the child of that slot on to, but not including, the level. */
-static void complete(const struct quire_index *ix, struct quire_index_path *path, unsigned from, unsigned level,
-		     bool last)
+/*
+ * The path is right above this level; make it so down to the child of that slot on to, but not
+ * including, the level.
+ */
+static void complete(const struct quire_index *ix, struct quire_index_path *path, unsigned from,
+		     unsigned level, bool last)
 {
 	struct quire_index_node *node = children_of(as_inner(path->inner[from]))[path->slot[from]];
 
@@ -93,7 +103,8 @@ static void complete(const struct quire_index *ix, struct quire_index_path *path
 	}
 }
 
-bool quire_index_step_left(const struct quire_index *ix, struct quire_index_path *path, unsigned level)
+bool quire_index_step_left(const struct quire_index *ix, struct quire_index_path *path,
+			   unsigned level)
 {
 	unsigned up;
 
@@ -107,7 +118,8 @@ bool quire_index_step_left(const struct quire_index *ix, struct quire_index_path
 	return false;
 }
 
-bool quire_index_step_right(const struct quire_index *ix, struct quire_index_path *path, unsigned level)
+bool quire_index_step_right(const struct quire_index *ix, struct quire_index_path *path,
+			    unsigned level)
 {
 	unsigned up;
 
@@ -123,7 +135,8 @@ bool quire_index_step_right(const struct quire_index *ix, struct quire_index_pat
 
 /* ---- Gaps and pivots --------------------------------------------------------------------- */
 
-uint32_t quire_index_leaf_gap(const struct quire_index_node *leaf, uint64_t order, quire_uaddr_t low)
+uint32_t quire_index_leaf_gap(const struct quire_index_node *leaf, uint64_t order,
+			      quire_uaddr_t low)
 {
 	uint64_t before = low >> QUIRE_PAGE_SHIFT;
 	uint64_t gap = 0;
@@ -151,8 +164,8 @@ uint32_t quire_index_inner_gap(const struct index_inner *in)
 	return max;
 }
 
-void quire_index_set_gap(const struct quire_index *ix, const struct quire_index_path *path, unsigned level,
-			 uint32_t gap)
+void quire_index_set_gap(const struct quire_index *ix, const struct quire_index_path *path,
+			 unsigned level, uint32_t gap)
 {
 	for (;; level++) {
 		const struct index_inner *in = as_inner(path->inner[level]);
@@ -184,8 +197,8 @@ void quire_index_set_gap_behind(const struct quire_index *ix, const struct quire
 			    quire_index_leaf_gap(behind.leaf, leaf_order(behind.leaf), end));
 }
 
-void quire_index_set_pivot(const struct quire_index *ix, const struct quire_index_path *path, unsigned level,
-			   quire_uaddr_t pivot)
+void quire_index_set_pivot(const struct quire_index *ix, const struct quire_index_path *path,
+			   unsigned level, quire_uaddr_t pivot)
 {
 	while (++level < ix->height) {
 		struct index_inner *in = as_inner(path->inner[level]);

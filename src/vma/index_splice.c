@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index of areas: the one way to change it. Called by whoever holds the owner's writer lock. Never
- * touches the areas that go, and of those that come reads the bounds alone.
+ * The index of areas: the one way to change it. Called by whoever holds the owner's writer lock.
+ * Never touches the areas that go, and of those that come reads the bounds alone.
  *
- * Most splices fit into one leaf, and then need no memory: the new areas go to slots that were never
- * used, and one store of the leaf's order shows them and hides the old ones. All others: index_build.c.
+ * Most splices fit into one leaf, and then need no memory: the new areas go to slots that were
+ * never used, and one store of the leaf's order shows them and hides the old ones. All others:
+ * index_build.c.
  */
 #include <quire/quire.h>
 
@@ -20,7 +21,8 @@ static bool reaches(const struct quire_index_node *leaf, const struct quire_spli
 	if (quire_unlikely(node_is_wide(leaf)))
 		return true;
 	base = as_leaf(leaf)->base;
-	return s->start >> QUIRE_PAGE_SHIFT >= base && (s->end >> QUIRE_PAGE_SHIFT) - base <= LEAF_KEY_MAX;
+	return s->start >> QUIRE_PAGE_SHIFT >= base &&
+	       (s->end >> QUIRE_PAGE_SHIFT) - base <= LEAF_KEY_MAX;
 }
 
 /*
@@ -39,7 +41,10 @@ static inline bool fits_in_leaf(const struct quire_splice *s, size_t n)
 	return n == 0 || reaches(leaf, s);
 }
 
-/* Are all areas that go, or end at their side, in the leaf where the first is? No kept one follows them there. */
+/*
+ * Are all areas that go, or end at their side, in the leaf where the first is? No kept one follows
+ * them there.
+ */
 static bool is_single(const struct quire_index *ix, const struct quire_splice *s)
 {
 	struct quire_index_path behind;
@@ -49,12 +54,14 @@ static bool is_single(const struct quire_index *ix, const struct quire_splice *s
 	behind = s->path;
 	if (!quire_index_step_right(ix, &behind, 0))
 		return true;
-	return leaf_start(behind.leaf, (unsigned)leaf_order(behind.leaf) & 15) >= s->end >> QUIRE_PAGE_SHIFT;
+	return leaf_start(behind.leaf, (unsigned)leaf_order(behind.leaf) & 15) >= s->end >>
+	       QUIRE_PAGE_SHIFT;
 }
 
 /* ---- Reserve ----------------------------------------------------------------------------- */
 
-static void give_back(struct quire *q, struct quire_cache *cache, struct quire_index_node **list, uint32_t *nr)
+static void give_back(struct quire *q, struct quire_cache *cache, struct quire_index_node **list,
+		      uint32_t *nr)
 {
 	while (*list) {
 		struct quire_index_node *node = *list;
@@ -65,8 +72,8 @@ static void give_back(struct quire *q, struct quire_cache *cache, struct quire_i
 	}
 }
 
-static bool allocate(struct quire *q, struct quire_cache *cache, struct quire_index_node **list, uint32_t *nr,
-		     size_t n)
+static bool allocate(struct quire *q, struct quire_cache *cache, struct quire_index_node **list,
+		     uint32_t *nr, size_t n)
 {
 	while (*nr < n) {
 		struct quire_index_node **node = quire_cache_alloc(q, cache, QUIRE_GFP_KERNEL);
@@ -81,23 +88,27 @@ static bool allocate(struct quire *q, struct quire_cache *cache, struct quire_in
 }
 
 /*
- * How many nodes at most it takes if one leaf is copied, overflows into its neighbourhood or joins a neighbour,
- * and what that does above. Cheaper than to plan it, and seldom a node too many. False: it is not as simple as that.
+ * How many nodes at most it takes if one leaf is copied, overflows into its neighbourhood or joins
+ * a neighbour, and what that does above. Cheaper than to plan it, and seldom a node too many.
+ * False: it is not as simple as that.
  */
-static bool estimate_simple(const struct quire_index *ix, const struct quire_splice *s, size_t n, size_t *leaves,
-			    size_t *inners)
+static bool estimate_simple(const struct quire_index *ix, const struct quire_splice *s, size_t n,
+			    size_t *leaves, size_t *inners)
 {
 	const struct quire_index_path *path = &s->path;
 	size_t go = (size_t)(s->to - s->from), left = s->live - go + n;
 	unsigned level;
 
 	/* With a full neighbour far away, these few are still three wide leaves. */
-	if (!s->single || node_is_wide(path->leaf) || left == 0 || left + LEAF_SLOTS > 3 * WIDE_SLOTS ||
-	    !reaches(path->leaf, s))
+	if (!s->single || node_is_wide(path->leaf) || left == 0 ||
+	    left + LEAF_SLOTS > 3 * WIDE_SLOTS || !reaches(path->leaf, s))
 		return false;
 	*inners = 0;
 	if (left > LEAF_SLOTS) {
-		/* Into two, or with a neighbour into two or three. One child more, for each level that is full. */
+		/*
+		 * Into two, or with a neighbour into two or three. One child more, for each level
+		 * that is full.
+		 */
 		*leaves = 3;
 		for (level = 1; level < ix->height; level++) {
 			if (as_inner(path->inner[level])->n < LARGE_CHILDREN) {
@@ -114,7 +125,10 @@ static bool estimate_simple(const struct quire_index *ix, const struct quire_spl
 	if (left >= LEAF_MIN || n >= go || path->low == 0 || path->high == UINT64_MAX)
 		return true;
 
-	/* Together with a neighbour, in one or in two. One child less, for each level that so becomes too empty. */
+	/*
+	 * Together with a neighbour, in one or in two. One child less, for each level that so
+	 * becomes too empty.
+	 */
 	*leaves = 2;
 	for (level = 1; level < ix->height; level++) {
 		const struct index_inner *in = as_inner(path->inner[level]);
@@ -135,9 +149,10 @@ static bool estimate_simple(const struct quire_index *ix, const struct quire_spl
 }
 
 /*
- * Commit may come with any number of areas up to nr_new, and each number has a shape of its own. With
- * few, each is asked. With many, those in between take no more than the largest, or as many as one full leaf that
- * becomes wide together with a neighbour (45 areas, 5 nodes) and splits all inner nodes above.
+ * Commit may come with any number of areas up to nr_new, and each number has a shape of its own.
+ * With few, each is asked. With many, those in between take no more than the largest, or as many
+ * as one full leaf that becomes wide together with a neighbour (45 areas, 5 nodes) and splits all
+ * inner nodes above.
  */
 static int reserve_nodes(struct quire *q, const struct quire_index *ix, struct quire_splice *s)
 {
@@ -164,7 +179,8 @@ static int reserve_nodes(struct quire *q, const struct quire_index *ix, struct q
 			n = 5;
 		}
 	}
-	if (leaves > UINT32_MAX || !allocate(q, &q->index_cache, &s->leaves, &s->nr_leaves, leaves) ||
+	if (leaves > UINT32_MAX ||
+	    !allocate(q, &q->index_cache, &s->leaves, &s->nr_leaves, leaves) ||
 	    !allocate(q, &q->index_inner_cache, &s->inners, &s->nr_inners, inners)) {
 		quire_splice_cancel(q, (struct quire_index *)(uintptr_t)ix, s);
 		return -QUIRE_ENOMEM;
@@ -202,8 +218,8 @@ static inline void look(const struct quire_index *ix, struct quire_splice *s)
 	s->in_leaf = fits_in_leaf(s, s->nr_new);
 }
 
-static inline void begin_splice(struct quire *q, struct quire_splice *s, quire_uaddr_t start, quire_uaddr_t end,
-				size_t nr_new)
+static inline void begin_splice(struct quire *q, struct quire_splice *s, quire_uaddr_t start,
+				quire_uaddr_t end, size_t nr_new)
 {
 	quire_assert(q, start < end && !((start | end) & ~QUIRE_PAGE_MASK));
 	s->start = start;
@@ -229,11 +245,13 @@ int quire_splice_reserve(struct quire *q, struct quire_index *ix, struct quire_s
 }
 
 /*
- * Enough whatever the tree looks like by then: what stays of the leaves at both ends and one neighbour goes
- * into new ones with what comes, all wide; and the same at each level, of which the others' areas may make some more.
+ * Enough whatever the tree looks like by then: what stays of the leaves at both ends and one
+ * neighbour goes into new ones with what comes, all wide; and the same at each level, of which the
+ * others' areas may make some more.
  */
 int quire_splice_reserve_apart(struct quire *q, struct quire_index *ix, struct quire_splice *s,
-			       quire_uaddr_t start, quire_uaddr_t end, size_t nr_new, size_t nr_others)
+			       quire_uaddr_t start, quire_uaddr_t end, size_t nr_new,
+			       size_t nr_others)
 {
 	size_t leaves = (nr_new + 3 * LEAF_SLOTS) / WIDE_SLOTS + 3, inners = 0, nodes = leaves;
 	unsigned level, height = ix->height + 2 + (nr_others ? quire_fls64(nr_others) / 3 : 0);
@@ -246,7 +264,8 @@ int quire_splice_reserve_apart(struct quire *q, struct quire_index *ix, struct q
 		if (level > QUIRE_INDEX_HEIGHT)
 			break;
 	}
-	if (leaves > UINT32_MAX || !allocate(q, &q->index_cache, &s->leaves, &s->nr_leaves, leaves) ||
+	if (leaves > UINT32_MAX ||
+	    !allocate(q, &q->index_cache, &s->leaves, &s->nr_leaves, leaves) ||
 	    !allocate(q, &q->index_inner_cache, &s->inners, &s->nr_inners, inners)) {
 		quire_splice_cancel(q, ix, s);
 		return -QUIRE_ENOMEM;
@@ -263,7 +282,8 @@ void quire_splice_cancel(struct quire *q, struct quire_index *ix, struct quire_s
 /* ---- Commit ------------------------------------------------------------------------------ */
 
 /* Within the range, the largest gap was this and is now that; what does it do to the leaf's? */
-static inline void adjust_gap(const struct quire_index *ix, const struct quire_splice *s, uint64_t was, uint64_t now)
+static inline void adjust_gap(const struct quire_index *ix, const struct quire_splice *s,
+			      uint64_t was, uint64_t now)
 {
 	const struct quire_index_path *path = &s->path;
 	uint32_t gap = gaps_of(as_inner(path->inner[1]))[path->slot[1]];
@@ -277,9 +297,13 @@ static inline void adjust_gap(const struct quire_index *ix, const struct quire_s
 	quire_index_set_gap(ix, path, 1, gap);
 }
 
-/* The last area is to end elsewhere: so does its pivot, within the free stretch behind it, and so begins that stretch. */
-static __attribute__((noinline)) void commit_order_and_end(struct quire_index *ix, struct quire_splice *s,
-							   uint64_t order, quire_uaddr_t end)
+/*
+ * The last area is to end elsewhere: so does its pivot, within the free stretch behind it, and so
+ * begins that stretch.
+ */
+static __attribute__((noinline)) void commit_order_and_end(struct quire_index *ix,
+							   struct quire_splice *s, uint64_t order,
+							   quire_uaddr_t end)
 {
 	if (end - 1 > s->path.high)
 		quire_index_set_pivot(ix, &s->path, 0, end - 1);
@@ -297,7 +321,8 @@ static inline uint64_t end_in(const struct quire_index_node *leaf, unsigned slot
 
 static inline uint64_t start_in(const struct quire_index_node *leaf, unsigned slot, bool is_wide)
 {
-	unsigned pages = is_wide ? as_wide(leaf)->private.pages[slot - 1] : as_leaf(leaf)->private.pages[slot - 1];
+	unsigned pages = is_wide ? as_wide(leaf)->private.pages[slot - 1]
+				 : as_leaf(leaf)->private.pages[slot - 1];
 
 	if (quire_unlikely(!pages))
 		return leaf_area(leaf, slot)->start >> QUIRE_PAGE_SHIFT;
@@ -309,17 +334,18 @@ static inline uint64_t max64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static inline __attribute__((always_inline)) void commit_in(struct quire_index *ix, struct quire_splice *s,
-							    struct quire_vma *const *areas, unsigned n,
-							    bool is_wide)
+static inline __attribute__((always_inline)) void commit_in(struct quire_index *ix,
+							    struct quire_splice *s,
+							    struct quire_vma *const *areas,
+							    unsigned n, bool is_wide)
 {
 	struct quire_index_node *leaf = s->path.leaf;
 	struct leaf_private *private = is_wide ? &as_wide(leaf)->private : &as_leaf(leaf)->private;
 	unsigned i, from = s->from, go = s->to - from, used = private->used;
 	uint64_t order = *order_of(leaf), right = order_from(order, from), was = 0, now = 0, at, to;
 
-	at = from ? end_in(leaf, (unsigned)order_from(order, from - 1) & 15, is_wide) :
-		    s->path.low >> QUIRE_PAGE_SHIFT;
+	at = from ? end_in(leaf, (unsigned)order_from(order, from - 1) & 15, is_wide)
+		  : s->path.low >> QUIRE_PAGE_SHIFT;
 	order &= (UINT64_C(1) << (4 * from)) - 1;
 
 	/* Free stretches below what goes, and below what is behind. */
@@ -332,7 +358,8 @@ static inline __attribute__((always_inline)) void commit_in(struct quire_index *
 
 	/* The same with what comes, into slots that nobody has ever looked at. */
 	for (i = 0; i < n; i++) {
-		uint64_t start = areas[i]->start >> QUIRE_PAGE_SHIFT, end = areas[i]->end >> QUIRE_PAGE_SHIFT;
+		uint64_t start = areas[i]->start >> QUIRE_PAGE_SHIFT,
+			 end = areas[i]->end >> QUIRE_PAGE_SHIFT;
 		unsigned slot = ++used;
 
 		now = max64(now, start - at);
@@ -373,7 +400,8 @@ static __attribute__((noinline)) void commit_in_wide(struct quire_index *ix, str
 }
 
 #if QUIRE_DEBUG
-static void assert_areas(struct quire *q, const struct quire_splice *s, struct quire_vma *const *areas, size_t n)
+static void assert_areas(struct quire *q, const struct quire_splice *s,
+			 struct quire_vma *const *areas, size_t n)
 {
 	quire_uaddr_t at = s->start;
 	size_t i;
@@ -388,8 +416,8 @@ static void assert_areas(struct quire *q, const struct quire_splice *s, struct q
 }
 #endif
 
-static inline __attribute__((always_inline)) void commit(struct quire *q, struct quire_index *ix,
-							 struct quire_splice *s, const struct area_run *run)
+static inline __attribute__((always_inline)) void
+commit(struct quire *q, struct quire_index *ix, struct quire_splice *s, const struct area_run *run)
 {
 	if (quire_unlikely(s->apart))
 		look(ix, s);
@@ -413,7 +441,7 @@ static inline __attribute__((always_inline)) void commit(struct quire *q, struct
 void quire_splice_commit(struct quire *q, struct quire_index *ix, struct quire_splice *s,
 			 struct quire_vma *const *areas, size_t nr_new)
 {
-	const struct area_run run = { .array = areas, .list = NULL, .n = nr_new };
+	const struct area_run run = {.array = areas, .list = NULL, .n = nr_new};
 
 #if QUIRE_DEBUG
 	assert_areas(q, s, areas, nr_new);
@@ -424,7 +452,7 @@ void quire_splice_commit(struct quire *q, struct quire_index *ix, struct quire_s
 void quire_splice_commit_list(struct quire *q, struct quire_index *ix, struct quire_splice *s,
 			      const struct quire_list *areas, size_t nr_new)
 {
-	const struct area_run run = { .array = NULL, .list = areas, .n = nr_new };
+	const struct area_run run = {.array = NULL, .list = areas, .n = nr_new};
 	struct quire_vma *few[LEAF_SLOTS];
 	const struct quire_list *pos;
 	size_t n = 0;

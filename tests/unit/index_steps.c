@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers of the index, step by step: between any two loads of a reader the writer may make whole splices, and
- * the reader's answer must be the right one for one of the states that the tree had meanwhile.
+ * Readers of the index, step by step: between any two loads of a reader the writer may make whole
+ * splices, and the reader's answer must be the right one for one of the states that the tree had
+ * meanwhile.
  *
  * The readers' code is compiled in here a second time, under other names, with a call at every
- * atomic load. The writer is the library's, and runs within that call; so one thread does, and what fails
- * fails again.
+ * atomic load. The writer is the library's, and runs within that call; so one thread does, and
+ * what fails fails again.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -39,12 +40,15 @@ void step(void); /* not static: inline functions of the headers call it */
 #define quire_index_init stepped_init
 
 struct quire_vma *stepped_find(const struct quire_index *ix, quire_uaddr_t addr);
-struct quire_vma *stepped_find_prev(const struct quire_index *ix, quire_uaddr_t addr, struct quire_vma **prev);
-struct quire_vma *stepped_intersection(const struct quire_index *ix, quire_uaddr_t start, quire_uaddr_t end);
+struct quire_vma *stepped_find_prev(const struct quire_index *ix, quire_uaddr_t addr,
+				    struct quire_vma **prev);
+struct quire_vma *stepped_intersection(const struct quire_index *ix, quire_uaddr_t start,
+				       quire_uaddr_t end);
 struct quire_vma *stepped_before(const struct quire_index *ix, quire_uaddr_t addr);
 struct quire_vma *stepped_first(const struct quire_index *ix);
 struct quire_vma *stepped_last(const struct quire_index *ix);
-void stepped_walk_start(struct quire_index_walk *w, const struct quire_index *ix, quire_uaddr_t addr);
+void stepped_walk_start(struct quire_index_walk *w, const struct quire_index *ix,
+			quire_uaddr_t addr);
 struct quire_vma *stepped_walk_next(struct quire_index_walk *w);
 int stepped_init_instance(struct quire *q);
 void stepped_init(struct quire_index *ix, quire_uaddr_t end);
@@ -137,7 +141,8 @@ static void random_splice(size_t place, size_t most_old, size_t most_new)
 	assert_int_equal(quire_splice_reserve(q, &ix, &s, low * PAGE, high * PAGE, n), 0);
 	quire_splice_commit(q, &ix, &s, areas, n);
 	for (i = 0; i < n_old; i++)
-		quire_defer(q, &quire_container_of(area[at + i], struct shared_area, vma)->deferred, shared_free);
+		quire_defer(q, &quire_container_of(area[at + i], struct shared_area, vma)->deferred,
+			    shared_free);
 	memmove(area + at + n, area + at + n_old, (count - at - n_old) * sizeof(*area));
 	memcpy(area + at, areas, n * sizeof(*area));
 	count = count - n_old + n;
@@ -154,7 +159,7 @@ static quire_uaddr_t asked;
 static struct answer right[MOST_STATES]; /* the answers to asked, one a state */
 static unsigned states;
 static unsigned patience; /* loads until the writer's next turn */
-static unsigned turns;    /* that it will have */
+static unsigned turns;	  /* that it will have */
 static size_t most_old, most_new;
 
 static void note_state(void)
@@ -219,13 +224,14 @@ static quire_uaddr_t interesting(void)
 	}
 }
 
-static void assert_was_true(bool is_prev_known, struct quire_vma *vma, bool is_vma_known, struct quire_vma *prev,
-			    const char *what)
+static void assert_was_true(bool is_prev_known, struct quire_vma *vma, bool is_vma_known,
+			    struct quire_vma *prev, const char *what)
 {
 	unsigned i;
 
 	for (i = 0; i < states; i++)
-		if ((!is_vma_known || right[i].vma == vma) && (!is_prev_known || right[i].prev == prev))
+		if ((!is_vma_known || right[i].vma == vma) &&
+		    (!is_prev_known || right[i].prev == prev))
 			return;
 	fail_msg("%s: an answer that was never true, after %u states", what, states);
 }
@@ -297,7 +303,9 @@ static void finish(void)
 	assert_int_equal(ix.count, count);
 	quire_index_destroy(q, &ix);
 	while (count)
-		quire_defer(q, &quire_container_of(area[--count], struct shared_area, vma)->deferred, shared_free);
+		quire_defer(q,
+			    &quire_container_of(area[--count], struct shared_area, vma)->deferred,
+			    shared_free);
 	quire_grace_wait(q);
 	host_delete(host);
 }
@@ -307,7 +315,7 @@ static void finish(void)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define ROUNDS 1500
 #else
-#define ROUNDS 60000
+#define ROUNDS 25000
 #endif
 
 /* Splices of one or two areas: most change a leaf in place. */
@@ -326,7 +334,9 @@ static void test_small_splices(void **state)
 	finish();
 }
 
-/* Splices that go over several leaves, so inner nodes and the root are replaced under the reader. */
+/*
+ * Splices that go over several leaves, so inner nodes and the root are replaced under the reader.
+ */
 static void test_large_splices(void **state)
 {
 	unsigned i;
