@@ -339,6 +339,37 @@ bool compare_maps(struct shadow *s, struct space *space, const char *when)
 	return same;
 }
 
+/* Where smaps may not be read: flags as far as maps and what we have tell. */
+static bool guess_areas(struct shadow *s, struct space *space, struct view_areas *areas)
+{
+	const uint64_t shown = QUIRE_VM_ACCESS_FLAGS | QUIRE_VM_MAYSHARE;
+	struct text t = { 0 };
+	size_t i;
+
+	if (!view_maps(&shadow_of(space)->view, &t)) {
+		text_free(&t);
+		return false;
+	}
+	view_parse_maps(t.p, areas);
+	text_free(&t);
+	note(s, "areas taken over without their flags, since smaps may not be read");
+	for (i = 0; i < areas->nr; i++) {
+		struct world_area *a = &areas->area[i];
+		struct quire_vma *vma = world_find(space, a->start);
+
+		if (vma && (vma->flags & shown) == (a->flags & shown)) {
+			a->flags = vma->flags;
+			continue;
+		}
+		a->flags |= QUIRE_VM_MAYREAD | QUIRE_VM_MAYWRITE | QUIRE_VM_MAYEXEC;
+		if (a->flags & QUIRE_VM_MAYSHARE)
+			a->flags |= QUIRE_VM_SHARED;
+		else if (a->flags & QUIRE_VM_WRITE)
+			a->flags |= QUIRE_VM_ACCOUNT;
+	}
+	return true;
+}
+
 void compare_resync(struct shadow *s, struct space *space)
 {
 	struct view_areas areas;
@@ -346,7 +377,8 @@ void compare_resync(struct shadow *s, struct space *space)
 
 	if (!view_smaps(shadow_of(space)->look, &areas)) {
 		view_free_areas(&areas);
-		return;
+		if (!guess_areas(s, space, &areas))
+			return;
 	}
 	view_sizes(shadow_of(space)->look, &areas);
 	n = world_take_over(space, areas.area, areas.nr);

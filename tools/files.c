@@ -34,8 +34,9 @@
 /* -1: there is no such descriptor, or it can't be had. */
 static int duplicate(const struct task *t, int fd)
 {
-	int pidfd, dup;
+	int pidfd, dup, err;
 
+	errno = EBADF;
 	if (fd < 0)
 		return -1;
 	/* A thread may have a table of descriptors of its own. */
@@ -45,7 +46,9 @@ static int duplicate(const struct task *t, int fd)
 	if (pidfd < 0)
 		return -1;
 	dup = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	err = errno;
 	close(pidfd);
+	errno = err;
 	return dup;
 }
 
@@ -186,7 +189,8 @@ struct world_file *files_get(struct shadow *s, struct task *t, int fd, bool *spe
 	ssize_t n;
 	int dup = duplicate(t, fd), mode;
 
-	*special = false;
+	/* A process that may not be looked into, or a kernel without pidfd_getfd: the file is not known. */
+	*special = dup < 0 && errno != EBADF && errno != ESRCH;
 	if (dup < 0)
 		return NULL;
 	mode = fcntl(dup, F_GETFL);
@@ -195,7 +199,7 @@ struct world_file *files_get(struct shadow *s, struct task *t, int fd, bool *spe
 		return NULL;
 	}
 	desc.flags = flags_of(dup, mode, &fs);
-	*special = !is_plain(fs.f_type, &desc.flags) || !S_ISREG(st.st_mode);
+	*special = !is_plain((long)fs.f_type, &desc.flags) || !S_ISREG(st.st_mode);
 	/* /dev/zero mapped privately is memory like any other. */
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 5) &&
 	    (t->call.arg[3] & QUIRE_MAP_TYPE) == QUIRE_MAP_PRIVATE)

@@ -20,8 +20,9 @@
 #define CLONE_VM_FLAG 0x100u
 #define COMPARE_EVERY 1000
 
-/* Spaces with more areas than this are searched for new owners only around each call. */
-#define SMALL_SPACE 1024
+/* Spaces with more areas than this (more than Linux allows unless told otherwise) are searched for new owners only
+ * around each call, and so not where an mmap without an address will end up. */
+#define SMALL_SPACE 70000
 
 bool follow_read(pid_t tid, uint64_t addr, void *buf, size_t len)
 {
@@ -75,6 +76,7 @@ bool follow_decode(struct shadow *s, struct task *t, uint64_t nr, const uint64_t
 	uint32_t old[6];
 	unsigned i;
 
+	(void)s;
 	t->call = (struct call){ .id = call_of(t->abi, nr) };
 	t->special = false;
 	t->shm_result = 0;
@@ -106,9 +108,6 @@ bool follow_decode(struct shadow *s, struct task *t, uint64_t nr, const uint64_t
 			t->call.arg[3] = 0;
 		}
 		break;
-	case CALL_PTRACE:
-		note(s, "ptrace: a process that is followed can't be traced by another, so that this fails");
-		break;
 	case CALL_VFORK:
 		t->clone_flags = CLONE_VM_FLAG;
 		break;
@@ -130,7 +129,6 @@ bool follow_needs_turn(const struct task *t)
 {
 	switch (t->call.id) {
 	case CALL_PERSONALITY:
-	case CALL_PTRACE:
 		return false;
 	case CALL_FORK:
 	case CALL_VFORK:

@@ -132,7 +132,8 @@ struct space *import_space(struct shadow *s, struct task *t)
 	sh->live = 1;
 	sh->look = t->tid;
 	if (!view_smaps(t->tid, &areas) || !view_limits(t->tid, &limits) || !view_open(&sh->view, t->tid)) {
-		tool_warn("cannot look at process %d: %s", (int)t->tid, strerror(errno));
+		note(s, "processes that may not be looked at: not followed");
+		s->nr_not_followed++;
 		view_free_areas(&areas);
 		free(sh);
 		return NULL;
@@ -147,6 +148,7 @@ struct space *import_space(struct shadow *s, struct task *t)
 	s->nr_processes++;
 	if (!space) {
 		tool_warn("Quire has no memory for the space of %s: errno %d", program, -err);
+		s->nr_not_followed++;
 		view_close(&sh->view);
 		free(sh);
 		return NULL;

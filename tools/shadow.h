@@ -88,6 +88,7 @@ struct task {
 	bool exiting;            /* its EVENT_EXIT was seen */
 	bool awaits_parent;      /* stopped for the first time before its parent's event came */
 	double born;             /* when that was, by tool_now() */
+	double resumed;          /* when it was last let go, by tool_now() */
 	bool stopped_once;
 	struct space *kept_in;   /* it is that space's kept thread */
 	/* a call between entry and exit */
@@ -101,7 +102,7 @@ struct task {
 	uint64_t clone_flags;
 	uint64_t shm_result;     /* ABI_32, ipc(SHMAT): where the address is put */
 	/* areas that had no owner when the call began, while other threads ran */
-#define MAX_UNOWNED 24
+#define MAX_UNOWNED 128
 	struct {
 		uint64_t start, end;
 	} unowned[MAX_UNOWNED];

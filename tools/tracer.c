@@ -40,6 +40,7 @@
 #define TICK_US 250000
 #define BIRTH_SECONDS 1.0
 #define TURN_SECONDS 2.0 /* a call that takes longer lets others pass: it may wait for one of them */
+#define SETTLE_SECONDS 0.0003 /* how long a thread that was just let go is waited for */
 
 struct tracer {
 	struct shadow *s;
@@ -113,6 +114,7 @@ static void part(struct task *t)
 /* Errors mean that the thread was killed meanwhile; its end is reported by the next wait. */
 static void resume(struct task *t, int request, int sig)
 {
+	t->resumed = tool_now();
 	ptrace((enum __ptrace_request)request, t->tid, 0, (void *)(intptr_t)sig);
 }
 
@@ -132,10 +134,39 @@ static bool is_alone(struct tracer *tr, struct task *t)
 	return own == shadow_of(t->space)->live;
 }
 
+/* A thread that was killed while it was held has moved on by itself; to resume it would hide its end from us. */
+static bool has_news(const struct task *t)
+{
+	siginfo_t si = { 0 };
+
+	return waitid(P_PID, (id_t)t->tid, &si, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) || si.si_pid != 0;
+}
+
+/*
+ * Threads that were let go a moment ago will most often ask for their next turn in another moment. What they
+ * write until then is better done between two calls than during one, where nobody can tell which was first.
+ * Whoever computes or sleeps meanwhile is not waited for.
+ */
+static void settle(struct task *t)
+{
+	struct task *other;
+	bool waiting;
+
+	do {
+		double now = tool_now();
+
+		waiting = false;
+		for (other = shadow_of(t->space)->tasks; other && !waiting; other = other->next_in_space)
+			waiting = other != t && !other->held && !other->in_call &&
+				  now - other->resumed < SETTLE_SECONDS && !has_news(other);
+	} while (waiting);
+}
+
 static void enter(struct tracer *tr, struct task *t)
 {
 	struct shadow_space *sh = shadow_of(t->space);
 
+	settle(t);
 	t->alone = (t->call.id == CALL_EXECVE || t->call.id == CALL_EXECVEAT) && is_alone(tr, t);
 	sh->inside = t;
 	sh->inside_since = tool_now();
@@ -168,14 +199,6 @@ static void unhold(struct task *t)
 			sh->last_held = link;
 	}
 	t->held = false;
-}
-
-/* A thread that was killed while it was held has moved on by itself; to resume it would hide its end from us. */
-static bool has_news(const struct task *t)
-{
-	siginfo_t si = { 0 };
-
-	return waitid(P_PID, (id_t)t->tid, &si, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) || si.si_pid != 0;
 }
 
 static void next_turn(struct tracer *tr, struct space *space)
@@ -269,6 +292,7 @@ static void on_entry(struct tracer *tr, struct task *t)
 static void on_answer(struct tracer *tr, struct task *t)
 {
 	struct __ptrace_syscall_info info;
+	struct space *answered = NULL;
 
 	if (t->space && t->in_call) {
 		/* Killed just now: its exit stop still knows the result. */
@@ -277,11 +301,16 @@ static void on_answer(struct tracer *tr, struct task *t)
 		if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
 			shadow_of(t->space)->look = t->tid;
 			follow_exit(tr->s, t, info.exit.rval);
-			leave(tr, t);
+			answered = t->space;
 		}
 	}
 	t->in_call = false;
 	resume(t, PTRACE_CONT, 0);
+	/* It goes on before the next one's call begins: see settle(). */
+	if (answered && shadow_of(answered)->inside == t) {
+		shadow_of(answered)->inside = NULL;
+		next_turn(tr, answered);
+	}
 }
 
 /* ---- Births ------------------------------------------------------------------------------ */
