@@ -123,9 +123,9 @@ static void run(const char *script)
 		case 'u': result(munmap(page(op.start), op.n * 4096)); break;
 		case 'p': result(mprotect(page(op.start), op.n * 4096, op.prot)); break;
 		case 'a': result(madvise(page(op.start), op.n * 4096, (int)op.arg)); break;
-		/* Not through the C library: AddressSanitizer makes its mlock() do nothing. */
+		/* Not through the C library: AddressSanitizer makes its mlock() and munlock() do nothing. */
 		case 'l': result(syscall(SYS_mlock, page(op.start), op.n * 4096)); break;
-		case 'L': result(munlock(page(op.start), op.n * 4096)); break;
+		case 'L': result(syscall(SYS_munlock, page(op.start), op.n * 4096)); break;
 		case 'v':
 			result(mremap(page(op.start), op.n * 4096, op.n * 4096, MREMAP_MAYMOVE | MREMAP_FIXED,
 				      page(op.arg)) == MAP_FAILED ? -1 : 0);
