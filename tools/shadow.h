@@ -43,6 +43,7 @@ struct shadow {
 	struct note *notes, **notes_end;
 	uint64_t nr_calls, nr_compared, nr_differences, nr_shown;
 	uint64_t nr_processes; /* programs run and processes forked */
+	uint64_t nr_not_followed; /* those that could not be looked at */
 	uint64_t serial;       /* calls served, for "after call" in difference blocks */
 	struct progress progress;
 };

@@ -710,6 +710,10 @@ static int verdict(struct tracer *tr)
 		tool_warn("the command could not be followed");
 		return TOOL_NOT_RUN;
 	}
+	if (s->nr_not_followed && !s->nr_differences) {
+		tool_warn("%llu of the command's processes could not be followed", (unsigned long long)s->nr_not_followed);
+		return TOOL_NOT_RUN;
+	}
 	return s->nr_differences ? TOOL_DIFFERENT : TOOL_SAME;
 }
 
