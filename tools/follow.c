@@ -76,7 +76,6 @@ bool follow_decode(struct shadow *s, struct task *t, uint64_t nr, const uint64_t
 	uint32_t old[6];
 	unsigned i;
 
-	(void)s;
 	t->call = (struct call){ .id = call_of(t->abi, nr) };
 	t->special = false;
 	t->shm_result = 0;
@@ -108,6 +107,9 @@ bool follow_decode(struct shadow *s, struct task *t, uint64_t nr, const uint64_t
 			t->call.arg[3] = 0;
 		}
 		break;
+	case CALL_PTRACE:
+		note(s, "ptrace: a process that is followed can't be traced by another, so that this fails");
+		break;
 	case CALL_VFORK:
 		t->clone_flags = CLONE_VM_FLAG;
 		break;
@@ -129,6 +131,7 @@ bool follow_needs_turn(const struct task *t)
 {
 	switch (t->call.id) {
 	case CALL_PERSONALITY:
+	case CALL_PTRACE:
 		return false;
 	case CALL_FORK:
 	case CALL_VFORK:
@@ -531,11 +534,11 @@ static void exit_served(struct shadow *s, struct task *t, int64_t result)
 		return;
 	}
 	if (t->special && result >= 0) {
-		taken_over(s, t, "of a device, huge pages or a special file: areas taken over");
+		taken_over(s, t, "of a device, huge pages or a file that is not known: areas taken over");
 		return;
 	}
 	if (t->special && result != -ENODEV) {
-		note_call(s, t->call.id, "refused by a device, for want of huge pages or by a special file: not compared");
+		note_call(s, t->call.id, "of a device, huge pages or a file that is not known, refused: not compared");
 		return;
 	}
 	serve(s, t, result);
@@ -594,6 +597,7 @@ void follow_exit(struct shadow *s, struct task *t, int64_t result)
 	} else if (t->call.id == CALL_PRCTL) {
 		exit_prctl(s, t);
 	} else if (t->call.id >= CALL_FIRST_TAKEN) {
+		sh->user_faults |= t->call.id == CALL_USERFAULTFD;
 		taken_over(s, t, "areas taken over");
 	}
 	if (!t->space->lost &&
@@ -633,10 +637,15 @@ struct space *follow_fork(struct shadow *s, struct task *t, pid_t child)
 	sh->grows_down = shadow_of(t->space)->grows_down;
 	space->host = sh;
 	if (!view_open(&sh->view, child)) {
-		tool_warn("cannot look at process %d: %s", (int)child, strerror(errno));
+		note(s, "processes that may not be looked at: not followed");
+		s->nr_not_followed++;
 		space->lost = true;
 	}
 	s->nr_processes++;
+	if (shadow_of(t->space)->user_faults && !space->lost) {
+		note(s, "children of a space with userfaultfd: areas taken over");
+		compare_resync(s, space);
+	}
 	return space;
 }
 

@@ -50,7 +50,6 @@ struct tracer {
 	bool ran;          /* CMD was reached: its exec was seen */
 	bool root_over;
 	int root_status;
-	bool broken;       /* could not be followed */
 };
 
 static volatile sig_atomic_t pass_on; /* a signal that ends us is CMD's to take */
@@ -448,9 +447,7 @@ static void on_exec(struct tracer *tr, struct task *t)
 	}
 	t->exiting = false;
 	space = import_space(tr->s, t);
-	if (!space) {
-		tr->broken = true;
-	} else {
+	if (space) {
 		join(t, space);
 		if (tr->s->options.maps != SHADOW_MAPS_EXIT)
 			compare_maps(tr->s, space, "after exec");
@@ -706,15 +703,15 @@ static int verdict(struct tracer *tr)
 		return TOOL_NOT_RUN;
 	}
 	report_summary(s, tr->root_status, tr->root_over);
-	if (!tr->ran || tr->broken) {
-		tool_warn("the command could not be followed");
-		return TOOL_NOT_RUN;
-	}
-	if (s->nr_not_followed && !s->nr_differences) {
+	if (s->nr_differences)
+		return TOOL_DIFFERENT;
+	if (tr->ran && !s->nr_not_followed)
+		return TOOL_SAME;
+	if (tr->ran)
 		tool_warn("%llu of the command's processes could not be followed", (unsigned long long)s->nr_not_followed);
-		return TOOL_NOT_RUN;
-	}
-	return s->nr_differences ? TOOL_DIFFERENT : TOOL_SAME;
+	else
+		tool_warn("the command could not be followed");
+	return TOOL_NOT_RUN;
 }
 
 static int run(struct tracer *tr, const struct world_system *system, struct recorder *recorder)

@@ -24,6 +24,19 @@ struct world_special {
 	struct quire_vm_ops ops;
 };
 
+static void forget_legacy(struct space *space)
+{
+	size_t i;
+
+	for (i = 0; i < space->nr_legacy; i++) {
+		if (space->legacy[i].vma.anon)
+			quire_anon_release(space->world->q, &space->legacy[i].vma);
+	}
+	free(space->legacy);
+	space->legacy = NULL;
+	space->nr_legacy = 0;
+}
+
 /* ---- Made and gone ----------------------------------------------------------------------- */
 
 struct world *world_create(const struct world_system *system, struct recorder *recorder)
@@ -65,6 +78,7 @@ void world_reset(struct world *w)
 
 	for (space = w->spaces; space; space = next) {
 		next = space->next;
+		forget_legacy(space);
 		if (space->mm)
 			quire_mmput(space->mm);
 		free(space->program);
@@ -281,8 +295,27 @@ static bool is_special(const struct world_area *area)
 /* Flags that are not carried over: nobody sees them outside the kernel that sets them. */
 #define FLAGS_NOT_TAKEN QUIRE_VM_SOFTDIRTY
 
+/* The anonymous area, now dropped, that was where [start, end) is; NULL. One with an owner if there is any. */
+static struct world_legacy *legacy_of(struct space *space, uint64_t start, uint64_t end)
+{
+	struct world_legacy *best = NULL;
+	size_t i;
+
+	for (i = 0; i < space->nr_legacy; i++) {
+		struct world_legacy *l = &space->legacy[i];
+
+		if (l->anonymous && l->vma.start < end && l->vma.end > start && (!best || (!best->vma.anon && l->vma.anon)))
+			best = l;
+	}
+	return best;
+}
+
 int world_insert(struct space *space, const struct world_area *area)
 {
+	struct world_legacy *legacy;
+	struct quire_vma *vma;
+	int err;
+
 	struct world_file *f = world_file_get(space->world, area->file);
 	struct quire_area_desc desc = {
 		.start = area->start,
@@ -293,10 +326,19 @@ int world_insert(struct space *space, const struct world_area *area)
 		.ops = is_special(area) ? special_ops(space->world, area->name) : NULL,
 	};
 
+	legacy = f || area->flags & QUIRE_VM_SHARED ? NULL : legacy_of(space, area->start, area->end);
+	if (legacy)
+		desc.pgoff = legacy->vma.pgoff + ((area->start - legacy->vma.start) >> QUIRE_PAGE_SHIFT);
 	if (f)
 		file_known(f);
 	record_area(space->world->recorder, space, area);
-	return quire_insert_vm_area(space->mm, &desc);
+	err = quire_insert_vm_area(space->mm, &desc);
+	if (!err && legacy && legacy->vma.anon) {
+		vma = world_find(space, area->start);
+		quire_anon_share(vma, &legacy->vma);
+		quire_anon_link(space->world->q, vma);
+	}
+	return err;
 }
 
 static bool same_identity(const struct quire_file *file, const struct world_area *area)
@@ -421,6 +463,7 @@ struct space *world_fork(struct space *parent, uint32_t id, int pid, int *err)
 {
 	struct space *space = space_alloc(parent->world, id, pid, parent->program, parent->tail);
 
+	forget_legacy(parent);
 	*err = quire_fork(parent->mm, &space->mm);
 	if (*err) {
 		parent->world->nr_spaces--;
@@ -440,6 +483,7 @@ void world_space_end(struct space *space)
 
 	if (!space->mm)
 		return;
+	forget_legacy(space);
 	if (w->ending)
 		w->ending(space, w->ending_arg);
 	record_end(w->recorder, space);
@@ -602,6 +646,8 @@ int64_t world_call(struct space *space, const struct call *call)
 	struct world_file *f = world_file_get(w, call->file);
 	int64_t answer;
 
+	if (space->nr_legacy)
+		forget_legacy(space);
 	if (f)
 		file_known(f);
 	answer = serve(space, call);
@@ -636,6 +682,7 @@ int world_own(struct space *space, uint64_t addr)
 {
 	struct quire_vma *vma = world_find(space, addr);
 
+	forget_legacy(space);
 	if (!vma || vma->flags & QUIRE_VM_SHARED)
 		return -QUIRE_EFAULT;
 	if (vma->anon)
@@ -684,6 +731,20 @@ bool world_identify(struct space *space, uint64_t addr, uint32_t dev_major, uint
 
 int world_drop(struct space *space, uint64_t start, uint64_t end)
 {
+	struct world_legacy *l;
+	struct quire_vma *vma;
+
+	for (vma = quire_find_vma(space->mm, start); vma && vma->start < end; vma = quire_find_vma(space->mm, vma->end)) {
+		space->legacy = tool_realloc(space->legacy, (space->nr_legacy + 1) * sizeof(*space->legacy));
+		l = &space->legacy[space->nr_legacy++];
+		*l = (struct world_legacy){ .anonymous = !vma->file && !vma->ops };
+		l->vma.mm = space->mm;
+		l->vma.start = vma->start;
+		l->vma.end = vma->end;
+		l->vma.pgoff = vma->pgoff;
+		if (vma->anon)
+			quire_anon_share(&l->vma, vma);
+	}
 	record_drop(space->world->recorder, space, start, end);
 	return quire_munmap(space->mm, start, end - start);
 }
@@ -749,6 +810,7 @@ int world_take_over(struct space *space, struct world_area *areas, size_t nr)
 			world_file_put(space->world->files[first_file]);
 		first_file++;
 	}
+	forget_legacy(space);
 	if (err) {
 		space->lost = true;
 		return err;

@@ -68,6 +68,12 @@ struct world_area {
 	uint32_t file;         /* its file's number; 0: none */
 };
 
+/* What an area that was dropped leaves to those that are put in its place: its owner, and its pages' numbers. */
+struct world_legacy {
+	struct quire_vma vma; /* start, end, pgoff, and references on owner and chain */
+	bool anonymous;
+};
+
 struct space {
 	struct world *world;
 	struct space *next;       /* all that ever were, oldest first */
@@ -77,6 +83,8 @@ struct space {
 	char *program;
 	char *tail;               /* text behind the last area of user space: [vsyscall]'s line, or "" */
 	bool lost;                /* could not be made equal to Linux's any more: not served, not compared */
+	struct world_legacy *legacy; /* of drops just made */
+	size_t nr_legacy;
 	/* for the report */
 	uint64_t calls[CALL_NR];
 	uint64_t nr_calls;
