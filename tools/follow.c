@@ -19,6 +19,7 @@
 #define PERSONALITY_ASK 0xffffffffu
 #define CLONE_VM_FLAG 0x100u
 #define COMPARE_EVERY 1000
+#define SET_MEMORY_MERGE 67
 
 /* Spaces with more areas than this (more than Linux allows unless told otherwise) are searched for new owners only
  * around each call, and so not where an mmap without an address will end up. */
@@ -516,6 +517,10 @@ static void serve(struct shadow *s, struct task *t, int64_t result)
 	}
 	if (t->call.id == CALL_MMAP && result >= 0 && ours == result)
 		after_mapping(s, t, result);
+	if (sh->merges_any && result >= 0 && !t->space->lost) {
+		note(s, "calls after prctl(PR_SET_MEMORY_MERGE): areas taken over");
+		compare_resync(s, t->space);
+	}
 }
 
 static void exit_served(struct shadow *s, struct task *t, int64_t result)
@@ -564,6 +569,7 @@ static void exit_prctl(struct shadow *s, struct task *t)
 		note(s, "prctl(PR_SET_MM): layout taken over");
 		break;
 	default:
+		shadow_of(t->space)->merges_any |= t->raw[0] == SET_MEMORY_MERGE && t->raw[1];
 		taken_over(s, t, "of areas' names or merging: areas taken over");
 	}
 }
@@ -635,6 +641,8 @@ struct space *follow_fork(struct shadow *s, struct task *t, pid_t child)
 	sh->look = child;
 	sh->since_compared = 1;
 	sh->grows_down = shadow_of(t->space)->grows_down;
+	sh->merges_any = shadow_of(t->space)->merges_any;
+	sh->user_faults = shadow_of(t->space)->user_faults;
 	space->host = sh;
 	if (!view_open(&sh->view, child)) {
 		note(s, "processes that may not be looked at: not followed");

@@ -68,6 +68,7 @@ struct shadow_space {
 	double inside_since;
 	uint64_t since_compared; /* calls */
 	bool unsure;           /* a thread died in a call, and what became of the call was not seen */
+	bool merges_any;       /* prctl(PR_SET_MEMORY_MERGE): Linux marks new areas by itself */
 	bool user_faults;      /* userfaultfd marked areas of it: fork drops that in the child */
 	bool grows_down;       /* mmap made an area that grows down, besides the stack */
 };
