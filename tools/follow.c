@@ -227,6 +227,7 @@ static void remember_unowned(struct task *t)
 	struct range r[2];
 	unsigned n = ranges_of(t, 0, false, r), i;
 	bool all = t->space->mm->index.count <= SMALL_SPACE;
+	bool anywhere = t->call.id == CALL_MMAP ? n == 0 : t->call.id == CALL_MREMAP && n == 1;
 
 	if (!all && n == 0)
 		return;
@@ -234,7 +235,7 @@ static void remember_unowned(struct task *t)
 	if (!all)
 		quire_index_walk_start(&walk, &t->space->mm->index, r[0].start ? r[0].start - 1 : 0);
 	while (t->nr_unowned < MAX_UNOWNED && (vma = quire_index_walk_next(&walk))) {
-		bool touches = n == 0 && t->call.id == CALL_MMAP;
+		bool touches = anywhere;
 
 		for (i = 0; i < n; i++)
 			touches |= vma->end >= r[i].start && vma->start <= r[i].end;
@@ -340,40 +341,66 @@ static bool had_owner_at_mprotect(struct task *t, const struct quire_vma *vma, u
 
 /*
  * Another thread made the first write to an area while this call ran: before Linux decided what to
- * merge, or after? Where the area touches what the call changed, Linux's own areas tell: a boundary
- * between them means that it had an owner by then (had it none, they would be one area, or can never be); no boundary
- * means that it had none or that it made no difference. Returns those to be given their owner afterwards.
+ * join, or after? Linux's own areas tell, at those edges of the area that lie where the call worked: an
+ * edge that is gone was joined across, which an owner of the area's own would have prevented (or
+ * it makes no difference now); where all edges stand, it had its owner by then, or can never be joined.
  */
-static unsigned settle_races(struct shadow *s, struct task *t, int64_t result, uint64_t *after)
+static bool had_owner(struct task *t, const struct quire_vma *vma, const struct range *r, unsigned nr, int64_t result)
 {
-	struct shadow_space *sh = shadow_of(t->space);
+	const uint64_t edge[2] = { vma->start, vma->end };
+	struct view_area area;
+	unsigned i, j;
+
+	for (i = 0; i < nr; i++) {
+		for (j = 0; j < 2; j++) {
+			if (edge[j] >= r[i].start && edge[j] <= r[i].end &&
+			    view_query(&shadow_of(t->space)->view, edge[j], &area, NULL) && area.start < edge[j])
+				return false;
+		}
+	}
+	if (t->call.id == CALL_MPROTECT && result == 0 && vma->start < r[0].end && vma->end > r[0].start)
+		return had_owner_at_mprotect(t, vma, vma->start > r[0].start ? vma->start : r[0].start);
+	return true;
+}
+
+/* A page of the area's own, where it is now: mremap may have moved it. */
+static bool find_page(struct task *t, uint64_t start, uint64_t end, int64_t result, uint64_t *page)
+{
+	const uint64_t *a = t->call.arg;
+	struct view *v = &shadow_of(t->space)->view;
+
+	if (view_find_private(v, start, end, page))
+		return true;
+	if (t->call.id != CALL_MREMAP || result < 0 || (uint64_t)result == a[0] || end <= a[0] || start >= a[0] + a[1] ||
+	    !view_find_private(v, (uint64_t)result, (uint64_t)result + a[2], page))
+		return false;
+	*page = start;
+	return true;
+}
+
+/* Gives owners to those that had them before the call, and answers those that are to be given theirs after it. */
+static unsigned settle_races(struct shadow *s, struct task *t, int64_t result, struct newly *after)
+{
+	struct newly before[MAX_UNOWNED];
 	struct range r[2];
-	unsigned n = ranges_of(t, result, true, r), nr_after = 0, i, j;
+	unsigned n = ranges_of(t, result, true, r), nr_before = 0, nr_after = 0, i;
+	uint64_t page;
 
 	for (i = 0; i < t->nr_unowned; i++) {
-		uint64_t start = t->unowned[i].start, end = t->unowned[i].end, page, edge = 0;
+		uint64_t start = t->unowned[i].start, end = t->unowned[i].end;
 		struct quire_vma *vma = world_find(t->space, start);
-		struct view_area area;
-		bool adjacent = false, before = true;
+		struct newly one;
 
-		if (!vma || !may_be_owned(vma) || !view_find_private(&sh->view, start, end, &page))
+		if (!vma || !may_be_owned(vma) || !find_page(t, start, end, result, &page))
 			continue;
-		for (j = 0; j < n; j++) {
-			if (end == r[j].start || start == r[j].end) {
-				adjacent = true;
-				edge = end == r[j].start ? end : start;
-			}
-		}
 		note(s, "first writes by other threads during a call: before or after it, by Linux's areas");
-		if (adjacent)
-			before = !view_query(&sh->view, edge, &area, NULL) || area.start == edge;
-		else if (t->call.id == CALL_MPROTECT && result == 0 && start < r[0].end && end > r[0].start)
-			before = had_owner_at_mprotect(t, vma, start > r[0].start ? start : r[0].start);
-		if (before)
-			world_own(t->space, page);
+		one = (struct newly){ start, end, page, UINT64_MAX };
+		if (had_owner(t, vma, r, n, result))
+			before[nr_before++] = one;
 		else
-			after[nr_after++] = page;
+			after[nr_after++] = one;
 	}
+	import_own(s, t->space, before, nr_before);
 	return nr_after;
 }
 
@@ -485,8 +512,8 @@ static void serve(struct shadow *s, struct task *t, int64_t result)
 {
 	struct shadow_space *sh = shadow_of(t->space);
 	struct world_file *f = world_file_get(s->world, t->call.file);
-	uint64_t after[MAX_UNOWNED];
-	unsigned nr_after = 0, i;
+	struct newly after[MAX_UNOWNED];
+	unsigned nr_after = 0;
 	int64_t ours;
 	bool any;
 
@@ -505,8 +532,7 @@ static void serve(struct shadow *s, struct task *t, int64_t result)
 	sh->since_compared++;
 	any = depends_on_others(s, &t->call, result, ours);
 	world_record_call(t->space, &t->call, !any);
-	for (i = 0; i < nr_after; i++)
-		world_own(t->space, after[i]);
+	import_own(s, t->space, after, nr_after);
 	/* A large space's neighbours of a new mapping could not be foreseen. */
 	if (result >= 0 && t->space->mm->index.count > SMALL_SPACE &&
 	    (t->call.id == CALL_MMAP || t->call.id == CALL_MREMAP))

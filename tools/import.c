@@ -165,11 +165,6 @@ struct space *import_space(struct shadow *s, struct task *t)
  * A private area gets its owner with its first page of the process's own, and Linux merges by owners. Areas without one that can be
  * written are asked for such a page; one bit an area is all that counts, so an area is asked until the answer is yes.
  */
-struct newly {
-	uint64_t start, end; /* the area */
-	uint64_t page;       /* one of its own pages */
-	uint64_t time;       /* of the first of them, as far as it is known */
-};
 #define MOST_NEWLY 256
 
 static int by_page(const void *a, const void *b)
@@ -228,17 +223,12 @@ static void order_by_faults(struct shadow *s, struct space *space, struct newly 
 	qsort(newly, nr, sizeof(*newly), by_time);
 }
 
-static void own_all(struct shadow *s, struct space *space, struct newly *newly, size_t nr, bool all)
+void import_own(struct shadow *s, struct space *space, struct newly *newly, size_t nr)
 {
-	struct task *t;
 	size_t i;
 
-	if (nr > 1) {
+	if (nr > 1)
 		order_by_faults(s, space, newly, nr);
-	} else if (all) {
-		for (t = shadow_of(space)->tasks; t; t = t->next_in_space)
-			faults_skip(&t->faults);
-	}
 	for (i = 0; i < nr; i++)
 		world_own(space, newly[i].page);
 }
@@ -248,6 +238,7 @@ void import_owners(struct shadow *s, struct space *space, bool near, uint64_t st
 	struct shadow_space *sh = shadow_of(space);
 	struct quire_mm *mm = space->mm;
 	struct newly newly[MOST_NEWLY];
+	struct task *t;
 	struct quire_vma *vma, *prev;
 	uint64_t page, next;
 	size_t nr = 0;
@@ -268,7 +259,11 @@ void import_owners(struct shadow *s, struct space *space, bool near, uint64_t st
 		if (view_find_private(&sh->view, vma->start, vma->end, &page))
 			newly[nr++] = (struct newly){ vma->start, vma->end, page, UINT64_MAX };
 	}
-	own_all(s, space, newly, nr, !near);
+	if (nr <= 1 && !near) {
+		for (t = sh->tasks; t; t = t->next_in_space)
+			faults_skip(&t->faults);
+	}
+	import_own(s, space, newly, nr);
 }
 
 /* ---- Stacks ------------------------------------------------------------------------------ */

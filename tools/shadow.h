@@ -137,6 +137,14 @@ bool follow_read(pid_t tid, uint64_t addr, void *buf, size_t len);
 struct space *import_space(struct shadow *s, struct task *t);
 /* Which private areas have owners: every writable area without one is looked at; near: only those that touch [start, end). */
 void import_owners(struct shadow *s, struct space *space, bool near, uint64_t start, uint64_t end);
+/* Areas that got their first page since they were looked at last, in whatever order: owners for them, in the order of their first
+ * writes as far as that is known. */
+struct newly {
+	uint64_t start, end; /* the area */
+	uint64_t page;       /* one of its own pages */
+	uint64_t time;       /* UINT64_MAX; output: of the first of them */
+};
+void import_own(struct shadow *s, struct space *space, struct newly *newly, size_t nr);
 void import_stack_growth(struct shadow *s, struct space *space);
 
 /* ---- files.c ----------------------------------------------------------------------------- */
