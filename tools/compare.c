@@ -388,7 +388,7 @@ void compare_resync(struct shadow *s, struct space *space)
 		s->nr_differences++;
 		space->nr_differences++;
 	} else {
-		import_owners(s, space, false, 0, 0);
+		owners_find(s, space, NULL, 0, true);
 	}
 	view_free_areas(&areas);
 }

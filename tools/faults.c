@@ -33,6 +33,7 @@ void faults_open(struct fault_log *log, pid_t tid)
 
 	log->ring = NULL;
 	log->fd = (int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	log->with_kernel = log->fd >= 0;
 	if (log->fd < 0) {
 		/* Without privileges: those of the program itself, not those that system calls have on its behalf. */
 		attr.exclude_kernel = 1;
@@ -58,13 +59,13 @@ void faults_close(struct fault_log *log)
 	log->fd = -1;
 }
 
-void faults_skip(struct fault_log *log)
+void faults_add(struct fault_list *list, struct fault fault)
 {
-	struct perf_event_mmap_page *ring = ring_of(log);
-
-	if (ring)
-		__atomic_store_n(&ring->data_tail, __atomic_load_n(&ring->data_head, __ATOMIC_ACQUIRE),
-				 __ATOMIC_RELEASE);
+	if (list->nr == list->cap) {
+		list->cap = list->cap ? list->cap * 2 : 256;
+		list->fault = tool_realloc(list->fault, list->cap * sizeof(*list->fault));
+	}
+	list->fault[list->nr++] = fault;
 }
 
 static void copy_out(const char *data, uint64_t at, void *to, size_t len)
@@ -81,7 +82,7 @@ bool faults_read(struct fault_log *log, struct fault_list *list)
 	struct perf_event_header header;
 	uint64_t head, tail, sample[2];
 	const char *data;
-	bool whole = true;
+	bool whole = log->with_kernel;
 
 	if (!ring)
 		return false;
@@ -96,11 +97,7 @@ bool faults_read(struct fault_log *log, struct fault_list *list)
 		if (header.type != PERF_RECORD_SAMPLE)
 			continue;
 		copy_out(data, tail + sizeof(header), sample, sizeof(sample));
-		if (list->nr == list->cap) {
-			list->cap = list->cap ? list->cap * 2 : 256;
-			list->fault = tool_realloc(list->fault, list->cap * sizeof(*list->fault));
-		}
-		list->fault[list->nr++] = (struct fault){ sample[0], sample[1] & ~(uint64_t)(PAGE - 1) };
+		faults_add(list, (struct fault){ sample[0], sample[1] & ~(uint64_t)(PAGE - 1) });
 	}
 	__atomic_store_n(&ring->data_tail, head, __ATOMIC_RELEASE);
 	return whole;

@@ -15,13 +15,11 @@
 struct fault_log {
 	int fd;     /* -1: none (the kernel forbids it, or has no such event) */
 	void *ring;
+	bool with_kernel; /* faults that system calls have on the program's behalf are logged, too */
 };
 
 void faults_open(struct fault_log *log, pid_t tid);
 void faults_close(struct fault_log *log);
-
-/* What was logged up to now is of no interest. */
-void faults_skip(struct fault_log *log);
 
 struct fault {
 	uint64_t time, page;
@@ -30,7 +28,8 @@ struct fault_list {
 	struct fault *fault;
 	size_t nr, cap;
 };
-/* Append what was logged; false: some is missing. */
+void faults_add(struct fault_list *list, struct fault fault);
+/* Append what was logged; false: some is missing, or may be. */
 bool faults_read(struct fault_log *log, struct fault_list *list);
 
 #endif

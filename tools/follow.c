@@ -21,9 +21,8 @@
 #define COMPARE_EVERY 1000
 #define SET_MEMORY_MERGE 67
 
-/* Spaces with more areas than this (more than Linux allows unless told otherwise) are searched for new owners only
- * around each call, and so not where an mmap without an address will end up. */
-#define SMALL_SPACE 70000
+/* Spaces with more areas than this are not walked through for every call. */
+#define SMALL_SPACE 8192
 
 bool follow_read(pid_t tid, uint64_t addr, void *buf, size_t len)
 {
@@ -146,10 +145,6 @@ bool follow_needs_turn(const struct task *t)
 
 /* ---- Ranges ------------------------------------------------------------------------------ */
 
-struct range {
-	uint64_t start, end;
-};
-
 /* Which addresses the call concerns, as far as its arguments say; at most two stretches. */
 static unsigned ranges_of(const struct task *t, int64_t result, bool answered, struct range *r)
 {
@@ -214,11 +209,6 @@ static void refresh_limits(struct task *t)
 		world_limits(t->space, &limits);
 }
 
-static bool may_be_owned(const struct quire_vma *vma)
-{
-	return !vma->anon && (vma->flags & (QUIRE_VM_WRITE | QUIRE_VM_SHARED)) == QUIRE_VM_WRITE;
-}
-
 /* Other threads may write to an area for the first time while the call runs: remember which could. */
 static void remember_unowned(struct task *t)
 {
@@ -239,26 +229,13 @@ static void remember_unowned(struct task *t)
 
 		for (i = 0; i < n; i++)
 			touches |= vma->end >= r[i].start && vma->start <= r[i].end;
-		if (touches && may_be_owned(vma)) {
+		if (touches && owners_may_have(vma)) {
 			t->unowned[t->nr_unowned].start = vma->start;
 			t->unowned[t->nr_unowned++].end = vma->end;
 		}
 		if (!all && vma->start > r[n - 1].end)
 			break;
 	}
-}
-
-static void find_owners(struct shadow *s, struct task *t, bool all)
-{
-	struct range r[2];
-	unsigned n = ranges_of(t, 0, false, r), i;
-
-	if (all || t->space->mm->index.count <= SMALL_SPACE) {
-		import_owners(s, t->space, false, 0, 0);
-		return;
-	}
-	for (i = 0; i < n; i++)
-		import_owners(s, t->space, true, r[i].start, r[i].end);
 }
 
 static bool is_fork(enum call_id id)
@@ -278,6 +255,8 @@ void follow_entry(struct shadow *s, struct task *t)
 {
 	struct shadow_space *sh = shadow_of(t->space);
 	struct world_file *f;
+	struct range r[2];
+	unsigned n, i;
 
 	if (t->space->lost)
 		return;
@@ -295,13 +274,11 @@ void follow_entry(struct shadow *s, struct task *t)
 	}
 	refresh_limits(t);
 	import_stack_growth(s, t->space);
-	find_owners(s, t, is_fork(t->call.id));
-	if (sh->live > 1 && !is_fork(t->call.id))
+	n = ranges_of(t, 0, false, r);
+	owners_find(s, t->space, r, n, is_fork(t->call.id));
+	if (sh->live > 1 && !is_fork(t->call.id) && !sh->log_is_whole)
 		remember_unowned(t);
 	if (brings_pages(&t->call)) {
-		struct range r[2];
-		unsigned n = ranges_of(t, 0, false, r), i;
-
 		for (i = 0; i < n; i++)
 			files_refresh(t->space, r[i].start, r[i].end);
 	}
@@ -378,30 +355,36 @@ static bool find_page(struct task *t, uint64_t start, uint64_t end, int64_t resu
 	return true;
 }
 
-/* Gives owners to those that had them before the call, and answers those that are to be given theirs after it. */
-static unsigned settle_races(struct shadow *s, struct task *t, int64_t result, struct newly *after)
+static void push(struct newly_list *list, struct newly one)
 {
-	struct newly before[MAX_UNOWNED];
+	list->newly = tool_realloc(list->newly, (list->nr + 1) * sizeof(*list->newly));
+	list->newly[list->nr++] = one;
+	list->cap = list->nr;
+}
+
+/* Gives owners to those that had them before the call; *after gets those that are to be given theirs after it. */
+static void settle_races(struct shadow *s, struct task *t, int64_t result, struct newly_list *after)
+{
+	struct newly_list before = { 0 }, all = { 0 };
 	struct range r[2];
-	unsigned n = ranges_of(t, result, true, r), nr_before = 0, nr_after = 0, i;
-	uint64_t page;
+	unsigned n = ranges_of(t, result, true, r);
+	size_t i;
 
-	for (i = 0; i < t->nr_unowned; i++) {
-		uint64_t start = t->unowned[i].start, end = t->unowned[i].end;
-		struct quire_vma *vma = world_find(t->space, start);
-		struct newly one;
+	if (!owners_during(s, t->space, &all)) {
+		for (i = 0; i < t->nr_unowned; i++)
+			push(&all, (struct newly){ t->unowned[i].start, t->unowned[i].end, 0, UINT64_MAX });
+	}
+	for (i = 0; i < all.nr; i++) {
+		struct newly one = all.newly[i];
+		struct quire_vma *vma = world_find(t->space, one.start);
 
-		if (!vma || !may_be_owned(vma) || !find_page(t, start, end, result, &page))
+		if (!vma || !owners_may_have(vma) || !find_page(t, one.start, one.end, result, &one.page))
 			continue;
 		note(s, "first writes by other threads during a call: before or after it, by Linux's areas");
-		one = (struct newly){ start, end, page, UINT64_MAX };
-		if (had_owner(t, vma, r, n, result))
-			before[nr_before++] = one;
-		else
-			after[nr_after++] = one;
+		push(had_owner(t, vma, r, n, result) ? &before : after, one);
 	}
-	import_own(s, t->space, before, nr_before);
-	return nr_after;
+	free(all.newly);
+	owners_take(s, t->space, &before);
 }
 
 /* What is behind a new shared anonymous mapping has a number that only Linux knows. */
@@ -512,8 +495,7 @@ static void serve(struct shadow *s, struct task *t, int64_t result)
 {
 	struct shadow_space *sh = shadow_of(t->space);
 	struct world_file *f = world_file_get(s->world, t->call.file);
-	struct newly after[MAX_UNOWNED];
-	unsigned nr_after = 0;
+	struct newly_list after = { 0 };
 	int64_t ours;
 	bool any;
 
@@ -523,8 +505,8 @@ static void serve(struct shadow *s, struct task *t, int64_t result)
 		world_file_add_flags(f, QUIRE_FILE_NOMMAP);
 		note(s, "mmap of what cannot be mapped: that it cannot was taken from Linux's answer");
 	}
-	if (t->nr_unowned)
-		nr_after = settle_races(s, t, result, after);
+	if (sh->live > 1)
+		settle_races(s, t, result, &after);
 	t->call.result = result;
 	ours = world_call(t->space, &t->call);
 	s->serial++;
@@ -532,11 +514,7 @@ static void serve(struct shadow *s, struct task *t, int64_t result)
 	sh->since_compared++;
 	any = depends_on_others(s, &t->call, result, ours);
 	world_record_call(t->space, &t->call, !any);
-	import_own(s, t->space, after, nr_after);
-	/* A large space's neighbours of a new mapping could not be foreseen. */
-	if (result >= 0 && t->space->mm->index.count > SMALL_SPACE &&
-	    (t->call.id == CALL_MMAP || t->call.id == CALL_MREMAP))
-		import_owners(s, t->space, true, (uint64_t)result, (uint64_t)result + 1);
+	owners_take(s, t->space, &after);
 	if (ours != result && !any) {
 		compare_result(s, t, ours);
 		compare_resync(s, t->space);
@@ -693,6 +671,7 @@ void follow_end(struct shadow *s, struct space *space, bool visible)
 		note(s, "spaces that ended before they could be compared a last time");
 	world_space_end(space);
 	view_close(&sh->view);
+	owners_forget(sh);
 	free(sh);
 	space->host = NULL;
 }

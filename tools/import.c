@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking over from Linux what no call shows: a whole space after exec, the owners of private areas,
- * the growth of stacks. Called by follow.c and compare.c while the thread concerned is stopped.
+ * Taking over from Linux what no call shows: a whole space after exec, and the growth of stacks. Called by follow.c and compare.c while the thread concerned is stopped.
  */
 #include "shadow.h"
 
@@ -155,115 +154,8 @@ struct space *import_space(struct shadow *s, struct task *t)
 	}
 	space->host = sh;
 	if (!space->lost)
-		import_owners(s, space, false, 0, 0);
+		owners_find(s, space, NULL, 0, true);
 	return space;
-}
-
-/* ---- Owners ------------------------------------------------------------------------------ */
-
-/*
- * A private area gets its owner with its first page of the process's own, and Linux merges by owners. Areas without one that can be
- * written are asked for such a page; one bit an area is all that counts, so an area is asked until the answer is yes.
- */
-#define MOST_NEWLY 256
-
-static int by_page(const void *a, const void *b)
-{
-	const struct fault *x = a, *y = b;
-
-	if (x->page != y->page)
-		return x->page < y->page ? -1 : 1;
-	return x->time < y->time ? -1 : x->time > y->time;
-}
-
-static int by_time(const void *a, const void *b)
-{
-	const struct newly *x = a, *y = b;
-
-	if (x->time != y->time)
-		return x->time < y->time ? -1 : 1;
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-/*
- * Several areas got their first page since the last call: in which order? A page becomes the process's own with the last
- * fault on it (a read may have come before), and an area with the first of its pages that did.
- */
-static void order_by_faults(struct shadow *s, struct space *space, struct newly *newly, size_t nr)
-{
-	struct shadow_space *sh = shadow_of(space);
-	struct fault_list list = { 0 };
-	struct task *t;
-	uint64_t page;
-	size_t i, j;
-	bool whole = true, known = true;
-
-	for (t = sh->tasks; t; t = t->next_in_space)
-		whole &= faults_read(&t->faults, &list);
-	if (list.nr)
-		qsort(list.fault, list.nr, sizeof(*list.fault), by_page);
-	for (i = 0; i < list.nr; i++) {
-		const struct fault *f = &list.fault[i];
-
-		if (i + 1 < list.nr && list.fault[i + 1].page == f->page)
-			continue;
-		for (j = 0; j < nr; j++) {
-			if (f->page >= newly[j].start && f->page < newly[j].end && f->time < newly[j].time &&
-			    view_find_private(&sh->view, f->page, f->page + QUIRE_PAGE_SIZE, &page))
-				newly[j].time = f->time;
-		}
-	}
-	free(list.fault);
-	for (j = 0; j < nr; j++)
-		known &= newly[j].time != UINT64_MAX;
-	/* What exec itself has written, the stack and the program's data, is never joined with each other. */
-	if (!known && sh->tasks)
-		note(s, whole ? "areas first written by the kernel itself, in unknown order: taken by address"
-			      : "areas first written in an order that was not logged: taken by address");
-	qsort(newly, nr, sizeof(*newly), by_time);
-}
-
-void import_own(struct shadow *s, struct space *space, struct newly *newly, size_t nr)
-{
-	size_t i;
-
-	if (nr > 1)
-		order_by_faults(s, space, newly, nr);
-	for (i = 0; i < nr; i++)
-		world_own(space, newly[i].page);
-}
-
-void import_owners(struct shadow *s, struct space *space, bool near, uint64_t start, uint64_t end)
-{
-	struct shadow_space *sh = shadow_of(space);
-	struct quire_mm *mm = space->mm;
-	struct newly newly[MOST_NEWLY];
-	struct task *t;
-	struct quire_vma *vma, *prev;
-	uint64_t page, next;
-	size_t nr = 0;
-
-	if (space->lost)
-		return;
-	if (near) {
-		vma = quire_index_find_prev(&mm->index, start, &prev);
-		if (prev)
-			vma = prev;
-	} else {
-		vma = quire_index_first(&mm->index);
-	}
-	for (; vma && (!near || vma->start <= end) && nr < MOST_NEWLY; vma = quire_find_vma(mm, next)) {
-		next = vma->end;
-		if (vma->anon || (vma->flags & (QUIRE_VM_WRITE | QUIRE_VM_SHARED)) != QUIRE_VM_WRITE)
-			continue;
-		if (view_find_private(&sh->view, vma->start, vma->end, &page))
-			newly[nr++] = (struct newly){ vma->start, vma->end, page, UINT64_MAX };
-	}
-	if (nr <= 1 && !near) {
-		for (t = sh->tasks; t; t = t->next_in_space)
-			faults_skip(&t->faults);
-	}
-	import_own(s, space, newly, nr);
 }
 
 /* ---- Stacks ------------------------------------------------------------------------------ */

@@ -52,6 +52,11 @@ void note(struct shadow *s, const char *text);
 void notes_free(struct shadow *s);
 void note_call(struct shadow *s, enum call_id id, const char *text); /* "<call>: <text>" */
 
+/* A stretch of addresses. */
+struct range {
+	uint64_t start, end;
+};
+
 /* ---- Spaces and threads ------------------------------------------------------------------ */
 
 struct task;
@@ -67,6 +72,9 @@ struct shadow_space {
 	struct task *kept;     /* a killed thread that waits in its exit stop for the others to go, or NULL */
 	double inside_since;
 	uint64_t since_compared; /* calls */
+	struct fault_list faults; /* owners.c: the log when it was read last */
+	struct fault_list left;   /* of threads that have gone since */
+	bool log_is_whole, log_has_gap;
 	bool unsure;           /* a thread died in a call, and what became of the call was not seen */
 	bool merges_any;       /* prctl(PR_SET_MEMORY_MERGE): Linux marks new areas by itself */
 	bool user_faults;      /* userfaultfd marked areas of it: fork drops that in the child */
@@ -104,7 +112,7 @@ struct task {
 	uint64_t raw[6];         /* the system call's own arguments */
 	uint64_t clone_flags;
 	uint64_t shm_result;     /* ABI_32, ipc(SHMAT): where the address is put */
-	/* areas that had no owner when the call began, while other threads ran */
+	/* areas that had no owner when the call began, while other threads ran, and the log can't be relied on */
 #define MAX_UNOWNED 128
 	struct {
 		uint64_t start, end;
@@ -135,17 +143,32 @@ bool follow_read(pid_t tid, uint64_t addr, void *buf, size_t len);
 
 /* The space that exec left t with. NULL: could not be read; a sentence was printed. */
 struct space *import_space(struct shadow *s, struct task *t);
-/* Which private areas have owners: every writable area without one is looked at; near: only those that touch [start, end). */
-void import_owners(struct shadow *s, struct space *space, bool near, uint64_t start, uint64_t end);
-/* Areas that got their first page since they were looked at last, in whatever order: owners for them, in the order of their first
- * writes as far as that is known. */
+void import_stack_growth(struct shadow *s, struct space *space);
+
+/* ---- owners.c ---------------------------------------------------------------------------- */
+
+/* Areas that got their first page since they were looked at last. */
 struct newly {
 	uint64_t start, end; /* the area */
 	uint64_t page;       /* one of its own pages */
 	uint64_t time;       /* UINT64_MAX; output: of the first of them */
 };
-void import_own(struct shadow *s, struct space *space, struct newly *newly, size_t nr);
-void import_stack_growth(struct shadow *s, struct space *space);
+struct newly_list {
+	struct newly *newly;
+	size_t nr, cap;
+};
+
+/* May this area get an owner by being written? */
+bool owners_may_have(const struct quire_vma *vma);
+/* Give owners to the areas that have got pages: those that the log names, those in and beside the ranges, or all. */
+void owners_find(struct shadow *s, struct space *space, const struct range *ranges, unsigned nr, bool all);
+/* Areas without an owner that were touched since owners_find(), in any order, page not set. False: there may be more. */
+bool owners_during(struct shadow *s, struct space *space, struct newly_list *list);
+/* Owners for all of these, in the order of their first writes as far as it is known. Empties the list. */
+void owners_take(struct shadow *s, struct space *space, struct newly_list *list);
+/* t is about to leave its space, its log with it. */
+void owners_part(struct task *t);
+void owners_forget(struct shadow_space *sh);
 
 /* ---- files.c ----------------------------------------------------------------------------- */
 

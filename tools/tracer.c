@@ -104,6 +104,7 @@ static void part(struct task *t)
 {
 	struct task **link;
 
+	owners_part(t);
 	for (link = &shadow_of(t->space)->tasks; *link != t; link = &(*link)->next_in_space)
 		;
 	*link = t->next_in_space;
