@@ -441,6 +441,10 @@ static bool prepare_shmat(struct shadow *s, struct task *t, int64_t *result)
 /* Answers that other things than the address space decide. True: not to be compared, and noted. */
 static bool depends_on_others(struct shadow *s, const struct call *call, int64_t linux_says, int64_t ours)
 {
+	if (linux_says == -ENOMEM && ours >= 0 && s->world->system.overcommit_memory == 2) {
+		note(s, "refused under strict overcommit, which counts other programs too: not compared");
+		return true;
+	}
 	switch (call->id) {
 	case CALL_MINCORE:
 		note(s, "mincore: compared by errno only (the vector is a matter of residency)");
@@ -521,6 +525,9 @@ static void serve(struct shadow *s, struct task *t, int64_t result)
 	}
 	if (t->call.id == CALL_MMAP && result >= 0 && ours == result)
 		after_mapping(s, t, result);
+	/* Served here, refused there. */
+	if (any && ours >= 0 && result < 0)
+		compare_resync(s, t->space);
 	if (sh->merges_any && result >= 0 && !t->space->lost) {
 		note(s, "calls after prctl(PR_SET_MEMORY_MERGE): areas taken over");
 		compare_resync(s, t->space);

@@ -21,7 +21,7 @@
 #define HEIGHT 1000.0 /* of the areas of a column, without folds */
 #define FOLD 14.0     /* height of a folded stretch */
 #define SMALL_GAP 6.0 /* gaps that would be lower than this many pixels are drawn to scale */
-#define LABEL 9.0     /* areas at least this high have a label */
+#define LABEL 11.0    /* areas at least this high have a label */
 
 struct column {
 	const struct svg_space *space;
@@ -31,9 +31,49 @@ struct column {
 	double height;
 };
 
+/* ---- Kinds -------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name, *fill;
+} kinds[] = {
+	{ "program text", "#c9604f" }, { "read-only file", "#e3b778" }, { "writable file", "#d9d06a" },
+	{ "anonymous", "#7fb38b" },    { "heap", "#4f9c78" },		{ "stack", "#6a8fc8" },
+	{ "shared", "#a987c4" },       { "no access", "#e4e4e4" },	{ "kernel's", "#9aa7b1" },
+};
+enum { TEXT, READ_ONLY, WRITABLE, ANONYMOUS, HEAP, STACK, SHARED, NONE, KERNELS };
+
+static int kind_of(const struct world_area *a)
+{
+	if (!(a->flags & (QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_EXEC)))
+		return NONE;
+	if (strcmp(a->name, "[heap]") == 0)
+		return HEAP;
+	if (strcmp(a->name, "[stack]") == 0)
+		return STACK;
+	if (a->name[0] == '[')
+		return KERNELS;
+	if (a->flags & QUIRE_VM_MAYSHARE)
+		return SHARED;
+	if (a->flags & QUIRE_VM_EXEC)
+		return TEXT;
+	if (!a->inode)
+		return ANONYMOUS;
+	return a->flags & QUIRE_VM_WRITE ? WRITABLE : READ_ONLY;
+}
+
+/* ---- Scale -------------------------------------------------------------------------------- */
+
 static uint64_t size_of(const struct world_area *a)
 {
 	return a->end - a->start;
+}
+
+/* Reserves, which nobody can touch, are folded earlier than what holds something. */
+static uint64_t drawn_size(const struct world_area *a, uint64_t largest)
+{
+	uint64_t size = size_of(a), limit = kind_of(a) == NONE ? largest / 4 : largest;
+
+	return size < limit ? size : limit;
 }
 
 static double drawn_bytes(const struct column *c, uint64_t largest)
@@ -41,11 +81,8 @@ static double drawn_bytes(const struct column *c, uint64_t largest)
 	double sum = 0;
 	size_t i;
 
-	for (i = 0; i < c->areas.nr; i++) {
-		uint64_t size = size_of(&c->areas.area[i]);
-
-		sum += (double)(size < largest ? size : largest);
-	}
+	for (i = 0; i < c->areas.nr; i++)
+		sum += (double)drawn_size(&c->areas.area[i], largest);
 	return sum;
 }
 
@@ -64,9 +101,7 @@ static void choose_scale(struct column *c)
 
 static double area_height(const struct column *c, const struct world_area *a)
 {
-	uint64_t size = size_of(a);
-
-	return c->scale * (double)(size < c->largest ? size : c->largest);
+	return c->scale * (double)drawn_size(a, c->largest);
 }
 
 static bool gap_is_folded(const struct column *c, uint64_t gap)
@@ -93,7 +128,7 @@ static void measure(struct column *c)
 		c->height += area_height(c, &c->areas.area[i]) + gap_height(c, gap_above(c, i));
 }
 
-/* ---- Words and colours ------------------------------------------------------------------- */
+/* ---- Words ------------------------------------------------------------------- */
 
 static void put_size(FILE *f, uint64_t bytes)
 {
@@ -124,34 +159,6 @@ static void put_escaped(FILE *f, const char *s)
 		else
 			fputc(*s, f);
 	}
-}
-
-static const struct {
-	const char *name, *fill;
-} kinds[] = {
-	{ "program text", "#c9604f" }, { "read-only file", "#e3b778" }, { "writable file", "#d9d06a" },
-	{ "anonymous", "#7fb38b" },    { "heap", "#4f9c78" },		{ "stack", "#6a8fc8" },
-	{ "shared", "#a987c4" },       { "no access", "#e4e4e4" },	{ "kernel's", "#9aa7b1" },
-};
-enum { TEXT, READ_ONLY, WRITABLE, ANONYMOUS, HEAP, STACK, SHARED, NONE, KERNELS };
-
-static int kind_of(const struct world_area *a)
-{
-	if (!(a->flags & (QUIRE_VM_READ | QUIRE_VM_WRITE | QUIRE_VM_EXEC)))
-		return NONE;
-	if (strcmp(a->name, "[heap]") == 0)
-		return HEAP;
-	if (strcmp(a->name, "[stack]") == 0)
-		return STACK;
-	if (a->name[0] == '[')
-		return KERNELS;
-	if (a->flags & QUIRE_VM_MAYSHARE)
-		return SHARED;
-	if (a->flags & QUIRE_VM_EXEC)
-		return TEXT;
-	if (!a->inode)
-		return ANONYMOUS;
-	return a->flags & QUIRE_VM_WRITE ? WRITABLE : READ_ONLY;
 }
 
 static const char *short_name(const struct world_area *a)
@@ -188,7 +195,7 @@ static void put_area(FILE *f, const struct column *c, const struct world_area *a
 	fputc(' ', f);
 	put_escaped(f, a->name);
 	fputs("</title></rect>\n", f);
-	if (size_of(a) > c->largest)
+	if (size_of(a) > drawn_size(a, c->largest))
 		put_zigzag(f, x, y + h / 2);
 	if (h < LABEL)
 		return;
@@ -199,14 +206,15 @@ static void put_area(FILE *f, const struct column *c, const struct world_area *a
 	fputs("</tspan></text>\n", f);
 }
 
-static void put_gap(FILE *f, const struct column *c, uint64_t gap, double x, double y)
+/* above: where the area above the gap begins. */
+static void put_gap(FILE *f, const struct column *c, uint64_t gap, uint64_t above, double x, double y)
 {
 	if (!gap_is_folded(c, gap))
 		return;
 	put_zigzag(f, x, y + FOLD / 2);
 	fprintf(f, "<text class=\"size\" x=\"%.1f\" y=\"%.2f\">", x + BAR_WIDTH + 6, y + FOLD / 2 + 3);
 	put_size(f, gap);
-	fputs(" empty</text>\n", f);
+	fprintf(f, " empty below %" PRIx64 "</text>\n", above);
 }
 
 static void put_column(FILE *f, const struct column *c, double x)
@@ -218,7 +226,7 @@ static void put_column(FILE *f, const struct column *c, double x)
 	put_escaped(f, c->space->program);
 	fprintf(f, " <tspan class=\"size\">%d</tspan></text>\n", c->space->pid);
 	for (i = c->areas.nr; i-- > 0;) {
-		put_gap(f, c, gap_above(c, i), x, y);
+		put_gap(f, c, gap_above(c, i), c->areas.area[i].end + gap_above(c, i), x, y);
 		y += gap_height(c, gap_above(c, i));
 		put_area(f, c, &c->areas.area[i], x, y);
 		y += area_height(c, &c->areas.area[i]);

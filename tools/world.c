@@ -54,7 +54,8 @@ struct world *world_create(const struct world_system *system, struct recorder *r
 	w->spaces_end = &w->spaces;
 	s = &w->q->mms.sysctl;
 	s->max_map_count = (uint32_t)system->max_map_count;
-	s->overcommit_memory = (uint32_t)system->overcommit_memory;
+	/* Strict accounting counts what other programs have, too: refusals are taken from Linux. */
+	s->overcommit_memory = system->overcommit_memory == 2 ? 1 : (uint32_t)system->overcommit_memory;
 	s->overcommit_ratio = (uint32_t)system->overcommit_ratio;
 	s->overcommit_kbytes = system->overcommit_kbytes;
 	s->admin_reserve_kbytes = system->admin_reserve_kbytes;

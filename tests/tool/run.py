@@ -171,6 +171,19 @@ def sixty_four_threads_that_map_at_once():
 
 
 @test
+def what_linux_alone_can_answer():
+    done = no_difference(program("special"), options=["--maps=call"])
+    for line in ("io_setup areas taken over", "files renamed or removed while mapped: name taken over",
+                 "mmap of what cannot be mapped"):
+        assert re.search(rf"^ *\d+  {line}", done.stderr, re.M), f"no counted line '{line}': {done.stderr[-3000:]}"
+
+
+@test
+def sixty_thousand_areas():
+    no_difference(program("many"), "70000")
+
+
+@test
 def order_of_first_writes():
     done = run(QUIRE, "shadow", "--maps=call", "--", program("owners"), "100")
     if "was not logged" in done.stderr:
