@@ -15,6 +15,37 @@
 #define STEP_MAX_SLOTS 8
 #define STEP_MAX 1024 /* steps of a round */
 
+/* Where a round plays. Arguments hold absolute addresses; a case writes them relative to these. */
+#define STEP_PAGE 4096ull
+#define STEP_WINDOW 0x100000000000ull /* a few pages, so that areas meet */
+#define STEP_WINDOW_PAGES 24
+#define STEP_LOW 0x40000000ull        /* where MAP_32BIT finds places, in a round without randomness */
+#define STEP_TASK_END 0x7ffffffff000ull
+#define STEP_VEC 0x600000000800ull    /* mincore() as arg[2]: the player's own buffer, of STEP_VEC_PAGES bytes */
+#define STEP_VEC_PAGES 64
+
+/*
+ * Files that are there when a round begins; descriptor STEP_FD + n is file n in every process. Page j of
+ * file n, up to STEP_FILE_BYTES, holds a return instruction (0xc3) and then the byte 0x10 * n + j + 1.
+ */
+#define STEP_FD 101
+enum step_file {
+	STEP_FILE_TMPFS,
+	STEP_FILE_AGAIN,          /* STEP_FILE_TMPFS opened a second time: same bytes, another descriptor */
+	STEP_FILE_READ_ONLY,      /* a tmpfs file opened for reading */
+	STEP_FILE_DISK,
+	STEP_FILE_DISK_READ_ONLY, /* STEP_FILE_DISK opened for reading */
+	STEP_FILE_WRITE_ONLY,     /* a tmpfs file opened for writing: cannot be mapped */
+	STEP_FILE_MEMFD,
+	STEP_NR_FILES
+};
+#define STEP_FILE_PAGES 6
+#define STEP_FILE_BYTES ((STEP_FILE_PAGES - 2) * STEP_PAGE + 100)
+
+/* SysV segments that are there when a round begins, empty; shmat() as arg[0]: its number, not its identifier. */
+#define STEP_NR_SEGMENTS 2
+#define STEP_SEGMENT_PAGES 4
+
 enum step_kind {
 	STEP_CALL,    /* a system call */
 	STEP_LOAD,    /* arg[0] address, arg[1] bytes: what they add up to */
@@ -29,6 +60,13 @@ enum step_kind {
 #define STEP_NO_SLOT (-1)
 #define STEP_BREAK STEP_MAX_SLOTS /* the first break */
 
+/* What a case says that a step does; a generated step says nothing. */
+enum step_expect {
+	STEP_EXPECT_NOTHING,
+	STEP_EXPECT_RESULT, /* expected: the result, or a negative errno */
+	STEP_EXPECT_SIGNAL, /* expected: number << 32 | si_code */
+};
+
 struct step {
 	uint8_t kind;    /* enum step_kind */
 	uint8_t process; /* who makes it; a step of a process that is not there is not made */
@@ -36,7 +74,17 @@ struct step {
 	int8_t slot_arg; /* index of the argument that is relative to slot; STEP_NO_SLOT */
 	int8_t slot;     /* 0..STEP_MAX_SLOTS - 1, or STEP_BREAK */
 	int8_t into_slot; /* the result, if it is none of errors, goes there; STEP_NO_SLOT */
+	uint8_t expect;   /* enum step_expect */
+	int64_t expected;
 	uint64_t arg[6];
+};
+
+/* What a step gave on one side. */
+struct answer {
+	bool made;           /* false: left out, or its process is not there */
+	int64_t result;      /* of a call or of write(), a negative errno if it failed; what loaded bytes add up to */
+	int32_t signo, code; /* of the signal that an access raised; 0: none */
+	uint64_t address;    /* its si_addr */
 };
 
 struct round {
