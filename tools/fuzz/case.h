@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rounds as text, one step a line, as tests/linux/cases/ keeps them:
+ *
+ *	# What it shows. Lines that begin with # say something to the reader alone.
+ *	limits as=32M memlock=16p       bytes; also data, stack
+ *	no_random                       nothing is at a random place
+ *	p0 mmap(w+3p, 2p, READ|WRITE, PRIVATE|FIXED|ANONYMOUS, -1, 0) = w+3p
+ *	p0 mmap(0, 1p, READ, SHARED, tmpfs, 2p) -> s1
+ *	p0 load(s1+1p, 1) = BUS_ADRERR
+ *	p0 fork(p1)
+ *	p1 store(w+3p, 0x41)
+ *
+ * A number is a sum: 3p are three pages, 2K, 1M, 1G bytes; w is the window's start, low that of the low window, end the task's
+ * end, vec the buffer for mincore; s0 to s7 are earlier results (-> puts one there), break the first break: an argument of a
+ * step at most is relative to one of these. After = stands what the step does: its result, an errno or a signal.
+ */
+#ifndef TOOLS_FUZZ_CASE_H
+#define TOOLS_FUZZ_CASE_H
+
+#include <stdio.h>
+
+#include "step.h"
+
+/*
+ * The round that the text is: 0, to be given back with fuzz_case_free(). Or -1, and message says in one line what is
+ * wrong, beginning with name and the line's number; then there is nothing to give back.
+ */
+int fuzz_case_read(FILE *from, const char *name, struct round *round, char *message, size_t size);
+void fuzz_case_free(struct round *round);
+
+/* The round as text; steps that are left out are. comment: lines to stand on top, each gets a #; NULL: none. */
+void fuzz_case_write(FILE *to, const struct round *round, const char *comment);
+
+/* One step, without a newline; always terminated. */
+void fuzz_step_print(const struct step *step, char *buf, size_t size);
+
+/*
+ * The line that says what a step gave: "3 p0 mmap = w+3p", "4 p0 store: SEGV_MAPERR at w". The C programs print
+ * the same. Addresses that no round decides on, because the kernel draws them, read "somewhere".
+ */
+void fuzz_answer_print(unsigned number, const struct step *step, const struct answer *answer, char *buf, size_t size);
+
+/* Does the step do what its case says? */
+bool fuzz_expected(const struct step *step, const struct answer *answer);
+
+/* Address or size in the text's words. */
+void fuzz_address_print(uint64_t value, char *buf, size_t size);
+
+#endif
