@@ -12,12 +12,15 @@ BENCH_PACKAGES := $(BUILD_PACKAGES) linux-source-6.1 xz-utils
 # The program that `make run` follows: a compiler at work on one of our own files.
 RUN ?= gcc -O2 -Iinclude -Isrc -c src/mm/plan.c -o $(BUILD)/plan.o
 
+# How long `make soak` takes.
+MINUTES ?= 60
+
 help:
 	@echo 'make build   the library and the tool, build/quire'
 	@echo 'make run     follow a compiler run and compare every answer with Linux (RUN="command" for another)'
 	@echo 'make test    the whole suite'
 	@echo 'make bench   the benchmarks'
-	@echo 'make soak    the long campaign: hours'
+	@echo 'make soak    the long campaign: MINUTES=60'
 	@echo 'make install PREFIX=/usr/local'
 
 $(BUILD)/build.ninja:
@@ -39,7 +42,7 @@ test:
 
 soak:
 	@scripts/need $(TEST_PACKAGES)
-	@python3 tests/run.py --soak
+	@python3 tests/run.py --soak --minutes $(MINUTES)
 
 bench:
 	@scripts/need $(BENCH_PACKAGES)

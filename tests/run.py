@@ -3,9 +3,14 @@
 """Build the configurations that matter and run the suite in each.
 
 Called by `make test` and `make soak`. Every configuration is a Meson build directory of its own
-below build-test/, so that a second run only rebuilds what changed. The last line is
-`N passed, N failed`, with `, N skipped` when something could not run here: a cmocka test counts one by
-one, any other program as one.
+below build-test/, so that a second run only rebuilds what changed.
+
+`make test`: the last line is `N passed, N failed`, with `, N skipped` when something could not run
+here: a cmocka test counts one by one, any other program as one.
+
+`make soak MINUTES=60`: what can go on for as long as it is let, section by section; SECTIONS says what runs when, and for
+which part of the time. A program is told its own part by QUIRE_SOAK_MINUTES; the last line that it prints of
+the form `name: ...` becomes its section's line. These lines end the run.
 """
 import argparse
 import json
@@ -23,9 +28,21 @@ CONFIGURATIONS = [
                       "-Db_sanitize=address,undefined", "-Dbench=false"], ["--no-suite", "release"]),
     ("release", "gcc", ["--buildtype=release", "-Dchecks=disabled"], ["--no-suite", "debug"]),
     ("clang", "clang-14", ["--buildtype=debugoptimized", "-Dchecks=enabled", "-Dbench=false"],
-     ["--suite", "unit"]),
+     ["--suite", "unit", "--suite", "fuzzers"]),
     ("threads", "gcc", ["--buildtype=debugoptimized", "-Dchecks=enabled", "-Db_sanitize=thread",
                         "-Dbench=false"], ["--suite", "threads"]),
+]
+
+# Sections of a soak, in the order of their stages; those of one stage run at the same time. Section, suite,
+# a pattern for the tests' names, the configurations that it runs in: the first that has any such test.
+STAGES = [
+    (30, [("fuzz", "fuzz", "", ("release", "debug"))]),
+    (15, [("model", "model", "", ("clang", "release", "debug")),
+          ("explorer", "explorer", "", ("debug", "clang", "release"))]),
+    (10, [("failure", "failure", "", ("debug", "clang")),
+          ("museum", "museum", "", ("debug", "clang", "release"))]),
+    (20, [("threads", "threads", "^threads-", ("threads", "debug"))]),
+    (25, [("fuzzers", "fuzzers", "", ("clang",))]),
 ]
 
 PASSED = re.compile(r"\[  PASSED  \] (\d+) test")
@@ -54,9 +71,19 @@ def build(name, compiler, options):
     return directory
 
 
+def read_log(name):
+    """What meson wrote down of the tests that it ran."""
+    with open(name, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def output_of(result):
+    return result.get("stdout", "") + result.get("stderr", "")
+
+
 def count(result):
     """(passed, failed, skipped) of one program, from its cmocka output if it has one."""
-    text = result.get("stdout", "") + result.get("stderr", "")
+    text = output_of(result)
     passed = sum(map(int, PASSED.findall(text)))
     failed = sum(map(int, FAILED.findall(text)))
     skipped = sum(map(int, SKIPPED.findall(text)))
@@ -67,15 +94,11 @@ def count(result):
     return passed, max(failed, 1), skipped
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--soak", action="store_true", help="the long campaign")
-    parser.add_argument("--only", metavar="NAME", help="one configuration: debug, release, clang, threads")
-    args = parser.parse_args()
-
+def test_all(only):
+    """The suite in each configuration. True: nothing failed."""
     total = [0, 0, 0]
     for name, compiler, options, selection in CONFIGURATIONS:
-        if args.only and name != args.only:
+        if only and name != only:
             continue
         began = time.monotonic()
         directory = build(name, compiler, options)
@@ -87,26 +110,21 @@ def main():
         log = os.path.join(directory, "meson-logs", "testlog.json")
         if os.path.exists(log):
             os.remove(log)
-        command = ["meson", "test", "-C", directory, "--no-rebuild", "--quiet"] + selection
-        if args.soak:
-            command += ["--setup", "soak"]
-        done = run(command, capture_output=True)
+        done = run(["meson", "test", "-C", directory, "--no-rebuild", "--quiet"] + selection, capture_output=True)
         if not os.path.exists(log):
             print(done.stdout[-4000:] + done.stderr[-4000:])
             print(f"{name}: the tests did not run")
             total[1] += 1
             continue
         here = [0, 0, 0]
-        with open(log, encoding="utf-8") as lines:
-            for line in lines:
-                result = json.loads(line)
-                counts = count(result)
-                here = [a + b for a, b in zip(here, counts)]
-                if counts[1]:
-                    print(f"--- {name}: {result['name']}: {result['result']}")
-                    print((result.get("stdout", "") + result.get("stderr", ""))[-6000:])
-                elif counts[2]:
-                    print(f"{name}: {result['name']}: {counts[2]} skipped")
+        for result in read_log(log):
+            counts = count(result)
+            here = [a + b for a, b in zip(here, counts)]
+            if counts[1]:
+                print(f"--- {name}: {result['name']}: {result['result']}")
+                print(output_of(result)[-6000:])
+            elif counts[2]:
+                print(f"{name}: {result['name']}: {counts[2]} skipped")
         if sum(here) == 0:
             print(f"{name}: no test ran")
             here[1] += 1
@@ -114,7 +132,113 @@ def main():
         print(f"{name}: {here[0]} passed, {here[1]} failed, {here[2]} skipped "
               f"(build {built - began:.0f} s, tests {time.monotonic() - built:.0f} s)", flush=True)
     print(f"{total[0]} passed, {total[1]} failed" + (f", {total[2]} skipped" if total[2] else ""))
-    return 1 if total[1] or not total[0] else 0
+    return not total[1] and total[0] > 0
+
+
+# ---- Soak ------------------------------------------------------------------------------------
+
+
+class Section:
+    """A section at work: the programs of one suite, told for how long."""
+
+    def __init__(self, name, suite, pattern, configurations, minutes):
+        self.name = name
+        self.directory, self.tests = None, []
+        for configuration in configurations:
+            directory = built_for(configuration)
+            self.tests = tests_of(directory, suite, pattern) if directory else []
+            if self.tests:
+                self.directory = directory
+                break
+        self.process = None
+        if not self.tests:
+            return
+        # As many at a time as there are processors; each gets its part of the section's time.
+        jobs = min(len(self.tests), os.cpu_count() or 1)
+        share = minutes * jobs / len(self.tests)
+        print(f"{name}: {', '.join(self.tests)}: {share:.1f} minutes{' each' if len(self.tests) > 1 else ''}", flush=True)
+        self.log = os.path.join(self.directory, "meson-logs", f"testlog-{name}")
+        for end in ".json", ".txt", ".junit.xml":
+            if os.path.exists(self.log + end):
+                os.remove(self.log + end)
+        self.process = subprocess.Popen(
+            ["meson", "test", "-C", self.directory, "--no-rebuild", "--quiet", "--timeout-multiplier", "0",
+             "--num-processes", str(jobs), "--logbase", os.path.basename(self.log)] + self.tests,
+            cwd=ROOT, env=dict(os.environ, QUIRE_SOAK_MINUTES=f"{share:.2f}"), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def end(self):
+        """Wait for it; its lines."""
+        if not self.tests:
+            return False, [f"{self.name}: not here"]
+        said = self.process.communicate()[0]
+        results = read_log(self.log + ".json") if os.path.exists(self.log + ".json") else []
+        failed, lines = len(results) < len(self.tests), []
+        if failed:
+            print(said[-4000:])
+            lines.append(f"{self.name}: FAILED: {len(self.tests) - len(results)} did not run")
+        for result in results:
+            passed, bad, skipped = count(result)
+            what = summary(self.name, result)
+            if bad:
+                failed = True
+                print(f"--- {self.name}: {result['name']}: {result['result']}")
+                print(output_of(result)[-20000:])
+                what = "FAILED: " + what
+            elif skipped and not passed:
+                what = "skipped: " + what
+            lines.append(f"{self.name}: {what}")
+        return failed, lines
+
+
+def built_for(name, directories={}):
+    """The build directory of that configuration, made when it is first asked for."""
+    if name not in directories:
+        for configuration, compiler, options, _ in CONFIGURATIONS:
+            if configuration == name:
+                directories[name] = build(configuration, compiler, options)
+    return directories.get(name)
+
+
+def tests_of(directory, suite, pattern):
+    listed = json.loads(run(["meson", "introspect", "--tests", directory], capture_output=True).stdout)
+    return sorted({test["name"] for test in listed
+                   if any(s.split(":")[-1] == suite for s in test["suite"]) and re.search(pattern, test["name"])})
+
+
+def summary(section, result):
+    """The last line of the form `name: ...`, else the last line."""
+    name = result["name"].split(" / ")[-1].split(":")[-1]
+    lines = [line.strip() for line in result.get("stdout", "").splitlines() if line.strip()]
+    said = [line for line in lines if line.startswith((section + ":", name + ":"))]
+    last = said[-1] if said else lines[-1] if lines else "said nothing"
+    return last[len(section) + 1:].strip() if last.startswith(section + ":") else last
+
+
+def soak(minutes):
+    """All sections. True: none failed."""
+    whole = sum(weight for weight, _ in STAGES)
+    ok, lines = True, []
+    for weight, sections in STAGES:
+        running = [Section(*section, minutes * weight / whole) for section in sections]
+        for section in running:
+            failed, said = section.end()
+            ok = ok and not failed
+            lines += said
+            print("\n".join(said), flush=True)
+    print(f"\nSoaked for {minutes:g} minutes" + ("" if ok else ", and something FAILED"))
+    print("\n".join(lines))
+    return ok
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--soak", action="store_true", help="the long campaign")
+    parser.add_argument("--minutes", type=float, default=60, help="how long that is")
+    parser.add_argument("--only", metavar="NAME", help="one configuration: "
+                        + ", ".join(name for name, *_ in CONFIGURATIONS))
+    args = parser.parse_args()
+    return 0 if (soak(args.minutes) if args.soak else test_all(args.only)) else 1
 
 
 if __name__ == "__main__":
