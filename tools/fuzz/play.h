@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Plays rounds, on the running Linux and on the simulated machine, and says where they differ. Called by
+ * fuzz.c for rounds made at random, by minimize.c for shortened ones, by cases for those that somebody wrote.
+ *
+ * The simulated machine goes first: it decides which steps are made at all (rules.h) and notes what each
+ * of them gave. The host's side, a process of its own with as many others as it forks, then runs through the
+ * whole round without being asked anything, and leaves its own notes in shared memory, which are compared.
+ */
+#ifndef TOOLS_FUZZ_PLAY_H
+#define TOOLS_FUZZ_PLAY_H
+
+#include "../util.h"
+#include "step.h"
+
+enum play_verdict {
+	PLAY_SAME,
+	PLAY_DIFFERENT,
+	PLAY_FAILED, /* could not be played: the host forbids something; told in `what` */
+};
+
+/* All of it is the player's; valid until the next round is played. */
+struct play_result {
+	enum play_verdict verdict;
+	unsigned step;          /* PLAY_DIFFERENT: of the round; nr_steps: in the looks at everything after the last */
+	struct text what;       /* lines that say what differs, or why it failed */
+	struct answer *linux;   /* one for each step of the round */
+	struct answer *quire;
+	uint64_t *arg;          /* six for each step, slots resolved as Quire's side did */
+	unsigned nr_compared;   /* steps made and compared */
+	unsigned nr_samples;    /* of these, with smaps, status and mincore */
+};
+
+struct player;
+
+/* NULL, and a sentence in *why: the host forbids a call that is needed. The caller stays on one thread. */
+struct player *player_create(const char **why);
+/* False: the machine found something wrong, or left over. */
+bool player_destroy(struct player *p);
+
+const struct play_result *player_play(struct player *p, const struct round *round);
+
+/* ---- What is left out, and why ------------------------------------------------------------ */
+
+/*
+ * A step that is not made, or a figure that is not compared, falls under one of these; docs/conformance.md gives
+ * the reason of each. Counted over all rounds of this player.
+ */
+#define PLAY_RULES(X)                                                                                                  \
+	X(OWN_PROGRAM, "steps that would reach the player's own program")                                              \
+	X(SHRINKING_MOVE, "mremaps that shrink and meet what cannot be cut, or are charged for what they give up")    \
+	X(LOCKED_COPIES, "mprotects that make several areas writable, locked private ones among them")                \
+	X(FREED_PAGEOUT, "MADV_PAGEOUT after MADV_FREE")                                                               \
+	X(BYTES_UNKNOWN, "accesses to what the loader set up")                                                         \
+	X(CODE_UNKNOWN, "executions of anything but a return instruction")                                            \
+	X(PAGED_OUT, "sizes of areas on disk files after MADV_PAGEOUT")                                                \
+	X(HUGE, "sizes of areas that may have huge pages")
+
+enum play_rule {
+#define PLAY_RULE(name, text) PLAY_RULE_##name,
+	PLAY_RULES(PLAY_RULE)
+#undef PLAY_RULE
+	PLAY_NR_RULES
+};
+
+const char *play_rule_text(enum play_rule rule);
+const uint64_t *player_left_out(const struct player *p); /* PLAY_NR_RULES counts */
+
+#endif
