@@ -55,7 +55,8 @@ struct quire_page {
 	uint32_t flags; /* kind, zone, order, QUIRE_PG_*; atomic once allocated */
 	uint32_t refs;  /* users: 0 when free; atomic */
 	uint32_t maps;  /* page-table entries that map it (user pages); entries in use (tables); atomic */
-	uint32_t aux;   /* tables: spin lock; slabs: objects in use; else free to use */
+	uint32_t aux;   /* tables: spin lock; slabs: objects in use; anonymous and cached: entries of LOCKED
+			 * areas among maps, atomic; else free to use */
 	void *owner;    /* see enum quire_page_kind */
 	uint64_t index;
 	struct quire_list lru; /* free list, LRU, or the kind's own list */
@@ -146,7 +147,7 @@ enum quire_stat {
 	QUIRE_STAT_SLAB_RECLAIMABLE,
 	QUIRE_STAT_SLAB_UNRECLAIMABLE,
 	QUIRE_STAT_PAGETABLE,   /* PageTables */
-	QUIRE_STAT_MLOCK,       /* Mlocked */
+	QUIRE_STAT_MLOCK,       /* Mlocked: pages that a LOCKED area maps */
 	QUIRE_STAT_PGALLOC,     /* events from here on: never decrease */
 	QUIRE_STAT_PGFREE,
 	QUIRE_STAT_PGFAULT,

@@ -26,7 +26,8 @@ typedef uint32_t quire_ptebits_t;
 #define QUIRE_PTE_GLOBAL 0x040u
 #define QUIRE_PTE_LARGE 0x080u   /* a leaf above the lowest level */
 #define QUIRE_PTE_SPECIAL 0x100u /* software: the frame is not counted (zero page, device) */
-#define QUIRE_PTE_NR_BITS 9
+#define QUIRE_PTE_LOCKED 0x200u  /* software: of a LOCKED area, and counted as such in the page */
+#define QUIRE_PTE_NR_BITS 10
 
 /*
  * One right or mark. An entry has it when all bits of grant are set and none of deny is; it is
@@ -77,7 +78,7 @@ quire_pfn_t quire_pte_pfn(const struct quire_pgfmt *fmt, quire_pte_t pte);
 /* 0 unless a PAGE. */
 quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *fmt, quire_pte_t pte);
 /*
- * Entry with exactly these rights (READ WRITE EXEC USER GLOBAL), marks (A, D, SPECIAL) kept. No
+ * Entry with exactly these rights (READ WRITE EXEC USER GLOBAL), marks (A, D, SPECIAL, LOCKED) kept. No
  * READ: a protnone entry, without any right.
  */
 quire_pte_t quire_pte_modify(const struct quire_pgfmt *fmt, quire_pte_t pte,
@@ -234,6 +235,13 @@ void quire_cursor_set(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pt
  * dirty bits it had in the end (one atomic exchange).
  */
 quire_pte_t quire_cursor_replace(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pte);
+
+/*
+ * Give and take marks of an entry that maps a page which mean nothing to the hardware (LOCKED). No
+ * flush.
+ */
+void quire_cursor_mark(struct quire_cursor *c, quire_uaddr_t addr, quire_ptebits_t give,
+		       quire_ptebits_t take);
 
 /* Empty an entry; otherwise as quire_cursor_replace(). */
 quire_pte_t quire_cursor_clear(struct quire_cursor *c, quire_uaddr_t addr);

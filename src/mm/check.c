@@ -92,6 +92,8 @@ static quire_broken_t check_page(struct quire_mm *mm, const struct quire_vma *vm
 
 	if (vma->flags & QUIRE_VM_WRITE)
 		allowed |= QUIRE_PTE_WRITE;
+	if (vma->flags & QUIRE_VM_LOCKED)
+		allowed |= QUIRE_PTE_LOCKED;
 	if (bits & ~allowed)
 		return "mm: an entry's rights are at most its area's";
 	if (bits & QUIRE_PTE_SPECIAL)
@@ -99,6 +101,8 @@ static quire_broken_t check_page(struct quire_mm *mm, const struct quire_vma *vm
 	page = quire_pfn_to_page(mm->q, quire_pte_pfn(fmt, pte));
 	if (!page)
 		return "mm: an entry that is not special maps a frame of the memory map";
+	if ((bits & QUIRE_PTE_LOCKED) != quire_lock_bit(vma, page))
+		return "mm: an entry is LOCKED as its area is";
 	if (!quire_load(&page->refs) || !quire_load(&page->maps))
 		return "mm: a mapped page has references and counts its mappings";
 	switch (quire_page_kind(page)) {

@@ -70,12 +70,12 @@ static int reserve_tables(struct copy_area *c)
 }
 
 /*
- * Both leaves locked. Marks: the child has not accessed anything yet, and in a shared area what is
+ * Both leaves locked. Marks: the child has not accessed anything yet and locked nothing, and in a shared area what is
  * dirty is so through the parent; a private dirty page is dirty for both.
  */
 static void copy_page(struct copy_area *c, quire_uaddr_t addr, quire_pte_t entry)
 {
-	quire_ptebits_t drop = QUIRE_PTE_ACCESSED;
+	quire_ptebits_t drop = QUIRE_PTE_ACCESSED | QUIRE_PTE_LOCKED;
 	struct quire_page *page = NULL;
 
 	if (!quire_pte_has(c->fmt, entry, QUIRE_PTE_SPECIAL)) {
@@ -95,7 +95,7 @@ static void copy_page(struct copy_area *c, quire_uaddr_t addr, quire_pte_t entry
 		if (quire_page_test(page, QUIRE_PG_EXCLUSIVE))
 			(void)quire_page_test_clear(page, QUIRE_PG_EXCLUSIVE);
 		quire_page_get(page);
-		quire_page_mapped(c->q, page);
+		quire_page_mapped(c->q, page, 0);
 		c->added[quire_page_rss(page)]++;
 	}
 	quire_cursor_set(&c->to, addr, quire_pte_remove(c->fmt, entry, drop));

@@ -276,6 +276,7 @@ void quire_fault_set_frame(struct quire_fault *f)
 	if (f->vma->flags & QUIRE_VM_WRITE)
 		bits |= QUIRE_PTE_WRITE;
 	quire_page_make_anon(f->vma, page, f->addr);
+	bits |= quire_lock_bit(f->vma, page);
 	quire_cursor_set(&f->c, f->addr, quire_pte_make(fmt, quire_page_to_pfn(f->q, page), bits));
 	f->frame = NULL;
 }

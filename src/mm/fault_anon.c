@@ -91,19 +91,19 @@ static void replace_by_frame(struct quire_fault *f)
 	const struct quire_pgfmt *fmt = f->mm->pt.fmt;
 	struct quire_page *old_page = f->page, *page = f->frame;
 	enum quire_rss old_kind = old_page ? quire_page_rss(old_page) : QUIRE_RSS_ANON;
+	quire_ptebits_t bits = (f->rights & ~QUIRE_PTE_WRITE) | QUIRE_PTE_ACCESSED;
 	quire_pte_t old;
 
 	quire_page_make_anon(f->vma, page, f->addr);
-	old = quire_cursor_replace(
-		&f->c, f->addr,
-		quire_pte_make(fmt, quire_page_to_pfn(f->q, page),
-			       (f->rights & ~QUIRE_PTE_WRITE) | QUIRE_PTE_ACCESSED));
+	bits |= quire_lock_bit(f->vma, page);
+	old = quire_cursor_replace(&f->c, f->addr,
+				   quire_pte_make(fmt, quire_page_to_pfn(f->q, page), bits));
 	if (old_page) {
 		if (old_kind != QUIRE_RSS_ANON && quire_pte_has(fmt, old, QUIRE_PTE_ACCESSED) &&
 		    !quire_page_test(old_page, QUIRE_PG_REFERENCED))
 			quire_page_set(old_page, QUIRE_PG_REFERENCED);
 		quire_rss_add(f->mm, old_kind, -1);
-		quire_page_unmapped(f->q, old_page);
+		quire_page_unmapped(f->q, old_page, quire_pte_bits(fmt, old));
 		quire_cursor_put_page(&f->c, old_page);
 		(void)quire_page_put(f->q, old_page); /* the entry's reference is in the gather */
 	}

@@ -166,7 +166,8 @@ enum quire_outcome quire_fault_shared_write(struct quire_fault *f)
 static void set_page(struct quire_fault *f, quire_uaddr_t addr, struct quire_page *page,
 		     quire_ptebits_t bits)
 {
-	quire_page_mapped(f->q, page);
+	bits |= quire_lock_bit(f->vma, page);
+	quire_page_mapped(f->q, page, bits);
 	quire_rss_add(f->mm, quire_page_rss(page), 1);
 	quire_cursor_set(&f->c, addr,
 			 quire_pte_make(f->mm->pt.fmt, quire_page_to_pfn(f->q, page), bits));

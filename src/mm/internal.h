@@ -165,6 +165,12 @@ int quire_munmap_locked(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t 
 /* After commit: empty [start, end) of what the old areas had there. */
 void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
 
+/*
+ * After commit: entries that are there get or lose QUIRE_PTE_LOCKED, as the plan's areas are LOCKED or not, where these
+ * lie in [start, end). (src/mm/lock.c)
+ */
+void quire_plan_mark_locked(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
+
 int quire_plan_reserve(struct quire_plan *plan);
 void quire_plan_commit(struct quire_plan *plan);
 void quire_plan_finish(struct quire_plan *plan);
@@ -256,9 +262,17 @@ int64_t quire_mm_rss(const struct quire_mm *mm);
 /* Before rss falls: remember how high it was. */
 void quire_update_hiwater_rss(struct quire_mm *mm);
 
-/* One entry more, one fewer that maps page: its maps and the instance's counters; rss is the caller's. Leaf lock held. */
-void quire_page_mapped(struct quire *q, struct quire_page *page);
-void quire_page_unmapped(struct quire *q, struct quire_page *page);
+/*
+ * One entry more, one fewer that maps page with bits: its maps and the instance's counters; rss is the caller's. Leaf
+ * lock held.
+ */
+void quire_page_mapped(struct quire *q, struct quire_page *page, quire_ptebits_t bits);
+void quire_page_unmapped(struct quire *q, struct quire_page *page, quire_ptebits_t bits);
+/* The same of an entry that gets or loses QUIRE_PTE_LOCKED. */
+void quire_page_locked_more(struct quire *q, struct quire_page *page);
+void quire_page_locked_less(struct quire *q, struct quire_page *page);
+/* QUIRE_PTE_LOCKED if an entry of vma that maps page has it, else 0. */
+quire_ptebits_t quire_lock_bit(const struct quire_vma *vma, const struct quire_page *page);
 /* From a fresh page to vma's own at addr, mapped once, counted in rss too. Leaf lock held, entry not stored yet. */
 void quire_page_make_anon(struct quire_vma *vma, struct quire_page *page, quire_uaddr_t addr);
 

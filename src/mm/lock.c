@@ -69,6 +69,66 @@ static int lock_area(struct quire_plan *plan, struct quire_vma *vma, quire_uaddr
 	return 0;
 }
 
+/* ---- Pages that are there already -------------------------------------------------------- */
+
+/*
+ * Leaf locked. Whoever sets an entry does so under that lock and for an area that it has seen
+ * alive: for a new one, and then with the right mark, or before we came.
+ */
+static void mark_entry(struct quire_vma *vma, struct quire_cursor *c, quire_uaddr_t addr)
+{
+	const struct quire_pgfmt *fmt = vma->mm->pt.fmt;
+	struct quire *q = vma->mm->q;
+	quire_pte_t entry = quire_cursor_get(c, addr);
+	quire_ptebits_t want;
+	struct quire_page *page;
+
+	if (quire_pte_kind(fmt, entry) != QUIRE_PTE_PAGE ||
+	    quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
+		return;
+	page = quire_pfn_to_page(q, quire_pte_pfn(fmt, entry));
+	if (!page)
+		return;
+	want = quire_lock_bit(vma, page);
+	if ((quire_pte_bits(fmt, entry) & QUIRE_PTE_LOCKED) == want)
+		return;
+	quire_cursor_mark(c, addr, want, QUIRE_PTE_LOCKED & ~want);
+	if (want)
+		quire_page_locked_more(q, page);
+	else
+		quire_page_locked_less(q, page);
+}
+
+static void mark_area(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr_t end)
+{
+	struct quire_cursor c;
+
+	quire_cursor_open(&c, &vma->mm->pt, start, end, 0);
+	while (quire_cursor_next_leaf(&c)) {
+		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
+
+		for (; a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE))
+			mark_entry(vma, &c, a);
+	}
+	quire_cursor_close(&c);
+}
+
+void quire_plan_mark_locked(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)
+{
+	struct quire_list *pos, *tmp;
+
+	/* Pairs with a fault's look at its area under the leaf lock. */
+	quire_fence();
+	quire_list_for_each(pos, tmp, &plan->areas) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+		quire_uaddr_t from = vma->start > start ? vma->start : start;
+		quire_uaddr_t to = vma->end < end ? vma->end : end;
+
+		if (from < to)
+			mark_area(vma, from, to);
+	}
+}
+
 /*
  * Give [start, end) the lock flags, area by area as Linux does: a hole ends it with ENOMEM, and
  * what lies before the hole keeps its new flags.
@@ -103,6 +163,7 @@ static int lock_range(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t en
 		return -QUIRE_ENOMEM;
 	}
 	quire_plan_commit(&plan);
+	quire_plan_mark_locked(&plan, start, end);
 	quire_store(&mm->locked_vm, mm->locked_vm + (uint64_t)pages);
 	quire_plan_finish(&plan);
 	return hole ? -QUIRE_ENOMEM : err;
@@ -195,6 +256,7 @@ static int lock_all(struct quire_mm *mm, uint64_t lock_flags)
 		return err;
 	}
 	quire_plan_commit(&plan);
+	quire_plan_mark_locked(&plan, 0, UINT64_MAX);
 	quire_store(&mm->locked_vm, mm->locked_vm + (uint64_t)pages);
 	quire_plan_finish(&plan);
 	return 0;

@@ -436,6 +436,9 @@ static void perform(struct remap *r)
 		quire_tables_move(pt, r->source, r->target, span);
 	if (r->tail < r->tail_end)
 		quire_plan_zap(&r->plan, r->tail, r->tail_end);
+	/* Pages of a source that is LOCKED no more, in so far as it keeps any. */
+	if (r->unlocked)
+		quire_plan_mark_locked(&r->plan, 0, UINT64_MAX);
 	quire_plan_finish(&r->plan);
 	if (span)
 		quire_tables_trim(pt, r->source, r->moved);

@@ -49,16 +49,44 @@ static enum quire_stat mapped_stat(const struct quire_page *page)
 							: QUIRE_STAT_FILE_MAPPED;
 }
 
-void quire_page_mapped(struct quire *q, struct quire_page *page)
+quire_ptebits_t quire_lock_bit(const struct quire_vma *vma, const struct quire_page *page)
+{
+	/* What is a driver's own stays out: so does its descriptor's aux. */
+	if (!(vma->flags & QUIRE_VM_LOCKED) || quire_page_kind(page) == QUIRE_PAGE_KERNEL)
+		return 0;
+	return QUIRE_PTE_LOCKED;
+}
+
+void quire_page_locked_more(struct quire *q, struct quire_page *page)
+{
+	if (quire_fetch_add(&page->aux, 1u) == 0)
+		quire_stat_add(q, QUIRE_STAT_MLOCK, 1);
+}
+
+void quire_page_locked_less(struct quire *q, struct quire_page *page)
+{
+	uint32_t before = quire_fetch_sub(&page->aux, 1u);
+
+	quire_assert(q, before > 0);
+	if (before == 1)
+		quire_stat_add(q, QUIRE_STAT_MLOCK, -1);
+}
+
+void quire_page_mapped(struct quire *q, struct quire_page *page, quire_ptebits_t bits)
 {
 	if (quire_fetch_add(&page->maps, 1u) == 0)
 		quire_stat_add(q, mapped_stat(page), 1);
+	if (quire_unlikely(bits & QUIRE_PTE_LOCKED))
+		quire_page_locked_more(q, page);
 }
 
-void quire_page_unmapped(struct quire *q, struct quire_page *page)
+void quire_page_unmapped(struct quire *q, struct quire_page *page, quire_ptebits_t bits)
 {
-	uint32_t before = quire_fetch_sub(&page->maps, 1u);
+	uint32_t before;
 
+	if (quire_unlikely(bits & QUIRE_PTE_LOCKED))
+		quire_page_locked_less(q, page);
+	before = quire_fetch_sub(&page->maps, 1u);
 	quire_assert(q, before > 0);
 	if (before == 1)
 		quire_stat_add(q, mapped_stat(page), -1);
@@ -78,8 +106,7 @@ void quire_page_make_anon(struct quire_vma *vma, struct quire_page *page, quire_
 	quire_store(&page->flags, quire_load(&page->flags) | flags);
 	page->owner = quire_vma_owner(vma);
 	page->index = quire_linear_page_index(vma, addr);
-	quire_store(&page->maps, 1u);
-	quire_stat_add(vma->mm->q, QUIRE_STAT_ANON_MAPPED, 1);
+	quire_page_mapped(vma->mm->q, page, quire_lock_bit(vma, page));
 	quire_rss_add(vma->mm, QUIRE_RSS_ANON, 1);
 }
 

@@ -123,7 +123,7 @@ static void zap_page(struct zap *z, quire_uaddr_t addr, quire_pte_t entry)
 			quire_page_set(page, QUIRE_PG_REFERENCED);
 	}
 	z->gone[quire_page_rss(page)]++;
-	quire_page_unmapped(z->q, page);
+	quire_page_unmapped(z->q, page, bits);
 	gather_page(z, page);
 }
 

@@ -283,6 +283,20 @@ quire_pte_t quire_cursor_clear(struct quire_cursor *c, quire_uaddr_t addr)
 	return quire_cursor_replace(c, addr, 0);
 }
 
+void quire_cursor_mark(struct quire_cursor *c, quire_uaddr_t addr, quire_ptebits_t give,
+		       quire_ptebits_t take)
+{
+	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
+	unsigned i = index_of(c, addr);
+	quire_pte_t old = entry_load(fmt, c->entries, i), new;
+
+	quire_assert(c->pt->q, quire_pte_kind(fmt, old) == QUIRE_PTE_PAGE);
+	quire_assert(c->pt->q, ((give | take) & ~QUIRE_PTE_LOCKED) == 0);
+	do
+		new = quire_pte_remove(fmt, quire_pte_add(fmt, old, give), take);
+	while (!entry_cmpxchg(fmt, c->entries, i, &old, new));
+}
+
 void quire_cursor_protect(struct quire_cursor *c, quire_uaddr_t addr, quire_ptebits_t rights)
 {
 	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);

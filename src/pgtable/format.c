@@ -26,6 +26,7 @@
  * What the bits that it ignores mean here:
  *
  *   P = 1   bit 9            SPECIAL
+ *           bit 11           LOCKED
  *   P = 0   bit 10 = 1       a page that nobody may touch; all else as with P = 1
  *           bit 10 = 0       bits 3:1 enum quire_pte_kind, bits 58:12 payload
  */
@@ -38,6 +39,7 @@
 #define X86_G (UINT64_C(1) << 8)
 #define X86_SOFT_SPECIAL (UINT64_C(1) << 9)
 #define X86_SOFT_PROTNONE (UINT64_C(1) << 10)
+#define X86_SOFT_LOCKED (UINT64_C(1) << 11)
 #define X86_NX (UINT64_C(1) << 63)
 #define X86_ADDRESS UINT64_C(0x000ffffffffff000)
 #define X86_SOFT_KIND UINT64_C(0x000000000000000e)
@@ -63,6 +65,7 @@
 		{ .grant = X86_G },            /* GLOBAL */         \
 		{ .grant = X86_PS },           /* LARGE */          \
 		{ .grant = X86_SOFT_SPECIAL }, /* SPECIAL */        \
+		{ .grant = X86_SOFT_LOCKED },  /* LOCKED */         \
 	},                                                          \
 	.soft_kind = X86_SOFT_KIND,                                 \
 	.soft_payload = X86_SOFT_PAYLOAD

@@ -212,6 +212,90 @@ static void some_areas_are_never_locked(void **state)
 	assert_int_equal(space.mm->locked_vm, 0);
 }
 
+/* ---- What meminfo says ------------------------------------------------------------------- */
+
+static void assert_mlocked(int64_t pages)
+{
+	check_space(space.mm);
+	assert_int_equal(quire_stat_read(space.q, QUIRE_STAT_MLOCK), pages);
+}
+
+/* Present, a page's own, once each: as Mlocked went on Linux 6.18 with areas of 1,000 pages. */
+static void mlocked_counts_pages_that_are_there(void **state)
+{
+	struct quire_mm *child;
+
+	map_at(0, 8, "rw");
+	for (uint64_t i = 0; i < 4; i++)
+		set(P(i), 1);
+	assert_mlocked(0);
+	assert_int_equal(quire_mlock2(space.mm, P(0), 8 * PAGE, QUIRE_MLOCK_ONFAULT), 0);
+	assert_mlocked(4);
+	set(P(4), 1);
+	assert_mlocked(5);
+	assert_int_equal(get(P(5)), 0);
+	assert_mlocked(5); /* the page of zeroes is not counted */
+	assert_int_equal(lock_at(0, 8), 0);
+	assert_mlocked(8);
+	child = fork_space(space.mm);
+	assert_mlocked(8);
+	assert_int_equal(quire_mlock2(child, P(0), 8 * PAGE, QUIRE_MLOCK_ONFAULT), 0);
+	assert_mlocked(8);
+	set(P(0), 2);
+	assert_mlocked(9);
+	put_space(child);
+	assert_mlocked(8);
+	assert_int_equal(protect_at(0, 8, ""), 0);
+	assert_mlocked(8);
+	assert_int_equal(unlock_at(0, 4), 0);
+	assert_mlocked(4);
+	assert_int_equal(quire_mremap(space.mm, P(4), 4 * PAGE, 4 * PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED |
+					      QUIRE_MREMAP_DONTUNMAP,
+				      P(12)),
+			 P(12));
+	assert_mlocked(4);
+	assert_int_equal(quire_munmap(space.mm, P(12), 2 * PAGE), 0);
+	assert_mlocked(2);
+	assert_int_equal(quire_munlockall(space.mm), 0);
+	assert_mlocked(0);
+	assert_int_equal(quire_mlockall(space.mm, QUIRE_MCL_FUTURE), 0);
+	map_at(10, 2, "rw");
+	assert_mlocked(2);
+}
+
+static void mlocked_counts_a_shared_page_once(void **state)
+{
+	put_file(space.mm, P(0), 2, VM_RW | VM_S, &disk->file, 0);
+	put_file(space.mm, P(2), 2, VM_RW | VM_S, &disk->file, 0);
+	put_file(space.mm, P(4), 2, VM_RW, &disk->file, 0);
+	assert_int_equal(lock_at(0, 2), 0);
+	assert_mlocked(2);
+	assert_int_equal(lock_at(2, 2), 0);
+	assert_mlocked(2);
+	assert_int_equal(unlock_at(0, 2), 0);
+	assert_mlocked(2);
+	assert_int_equal(quire_munmap(space.mm, P(2), 2 * PAGE), 0);
+	assert_mlocked(0);
+	assert_int_equal(quire_mlock2(space.mm, P(4), 2 * PAGE, QUIRE_MLOCK_ONFAULT), 0);
+	assert_int_equal(get(P(4)), disk_byte(0));
+	assert_mlocked(2); /* the neighbour was mapped with it */
+	set(P(4), 1);
+	assert_mlocked(2); /* the copy, and no longer the file's page */
+	quire_object_truncate(disk->file.object, 0);
+	assert_mlocked(0);
+}
+
+static void a_drivers_own_pages_are_not_counted(void **state)
+{
+	put_driver(space.mm, P(0), 2, VM_R, &special_ops, NULL);
+	assert_int_equal(lock_at(0, 2), 0);
+	assert_locked("LL              ");
+	assert_mlocked(0);
+	assert_int_equal(unlock_at(0, 1), 0);
+	assert_mlocked(0);
+}
+
 /* ---- The limit --------------------------------------------------------------------------- */
 
 static void the_limit_counts_what_is_locked_once(void **state)
@@ -358,6 +442,9 @@ int main(void)
 		lock_test(locking_breaks_copy_on_write),
 		lock_test(the_host_can_do_the_populating),
 		lock_test(some_areas_are_never_locked),
+		lock_test(mlocked_counts_pages_that_are_there),
+		lock_test(mlocked_counts_a_shared_page_once),
+		lock_test(a_drivers_own_pages_are_not_counted),
 		lock_test(the_limit_counts_what_is_locked_once),
 		lock_test(a_limit_of_nothing),
 		lock_test(locking_all),

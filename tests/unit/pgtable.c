@@ -152,6 +152,20 @@ static void test_special_is_a_bit_that_the_processor_ignores(void **state)
 	assert_false(quire_pte_has(f->fmt, plain, QUIRE_PTE_SPECIAL));
 }
 
+static void test_locked_is_another_such_bit(void **state)
+{
+	struct fixture *f = *state;
+	const quire_ptebits_t marks = QUIRE_PTE_SPECIAL | QUIRE_PTE_LOCKED;
+	quire_pte_t plain = quire_pte_make(f->fmt, 1, RU);
+	quire_pte_t locked = quire_pte_make(f->fmt, 1, RU | QUIRE_PTE_LOCKED);
+
+	assert_int_not_equal(plain, locked);
+	assert_int_equal((plain ^ locked) & ~SOFTWARE, 0);
+	assert_int_equal(quire_pte_bits(f->fmt, quire_pte_make(f->fmt, 1, RU | marks)), RU | marks);
+	assert_int_equal(quire_pte_bits(f->fmt, quire_pte_make(f->fmt, 1, marks)), marks);
+	assert_int_equal(quire_pte_remove(f->fmt, locked, QUIRE_PTE_LOCKED), plain);
+}
+
 static void test_address_field_is_51_to_12(void **state)
 {
 	struct fixture *f = *state;
@@ -1078,6 +1092,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_make_sets_the_bits_of_the_sdm),
 		TEST(test_special_is_a_bit_that_the_processor_ignores),
+		TEST(test_locked_is_another_such_bit),
 		TEST(test_address_field_is_51_to_12),
 		TEST(test_entries_that_the_hardware_wrote_are_read_right),
 		TEST(test_a_page_without_read_is_not_present),

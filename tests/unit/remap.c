@@ -424,6 +424,7 @@ static void dontunmap_unlocks(void **state)
 	assert_int_equal(area(space.mm, P(7))->flags & QUIRE_VM_LOCKED_MASK, 0);
 	assert_int_equal(area(space.mm, P(30))->flags & QUIRE_VM_LOCKED_MASK, QUIRE_VM_LOCKED);
 	assert_int_equal(space.mm->locked_vm, 4);
+	assert_int_equal(quire_stat_read(space.q, QUIRE_STAT_MLOCK), 4);
 	assert_picture("0-8 rw-p, 30-34 rw-p");
 }
 
