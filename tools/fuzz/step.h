@@ -90,7 +90,8 @@ struct answer {
 struct round {
 	uint64_t seed;       /* that it was made from; 0: from a text */
 	const char *profile; /* name of the generator's profile */
-	uint64_t limit_as, limit_data, limit_stack, limit_memlock; /* bytes; ~0: none */
+	/* Bytes; ~0: none. as and data: beyond what process 0 has when the round begins (VmSize, VmData of its status). */
+	uint64_t limit_as, limit_data, limit_stack, limit_memlock;
 	bool no_random;      /* personality(ADDR_NO_RANDOMIZE) */
 	unsigned nr_steps;
 	struct step *steps;
