@@ -23,16 +23,21 @@ static bool keeps_guard_gap(struct quire_mm *mm, const struct quire_vma *vma, qu
 	return start >= prev->end && start - prev->end >= mm->q->mms.sysctl.stack_guard_gap;
 }
 
-static int check_growth(struct quire_mm *mm, const struct quire_vma *vma, quire_uaddr_t start)
+static int check_place(struct quire_mm *mm, const struct quire_vma *vma, quire_uaddr_t start)
 {
-	uint64_t pages = (vma->start - start) >> QUIRE_PAGE_SHIFT;
-
 	if (!(vma->flags & QUIRE_VM_GROWSDOWN))
 		return -QUIRE_EFAULT;
 	if (start < mm->q->mms.sysctl.mmap_min_addr)
 		return -QUIRE_EPERM;
 	if (!keeps_guard_gap(mm, vma, start))
 		return -QUIRE_ENOMEM;
+	return 0;
+}
+
+static int check_limits(struct quire_mm *mm, const struct quire_vma *vma, quire_uaddr_t start)
+{
+	uint64_t pages = (vma->start - start) >> QUIRE_PAGE_SHIFT;
+
 	if (pages > vma->pgoff) /* a mapping of a file that has no more in front */
 		return -QUIRE_ENOMEM;
 	if (!quire_may_expand(mm, vma->flags, pages))
@@ -42,6 +47,15 @@ static int check_growth(struct quire_mm *mm, const struct quire_vma *vma, quire_
 	if (!quire_mlock_ok(mm, vma->flags, pages))
 		return -QUIRE_ENOMEM;
 	return 0;
+}
+
+/*
+ * A limit stops the stack when Linux has made sure of its owner already; what has an owner merges
+ * with less. So it gets one, if there is memory.
+ */
+static void give_owner(struct quire_vma *vma)
+{
+	(void)quire_anon_prepare(vma);
 }
 
 /* A longer copy in the area's place. */
@@ -68,11 +82,10 @@ static int replace_by_longer(struct quire_mm *mm, struct quire_vma *vma, quire_u
 		quire_plan_cancel(&plan);
 		return -QUIRE_ENOMEM;
 	}
-	if (copy->flags & QUIRE_VM_ACCOUNT) {
-		if (quire_commit_pages(mm, (int64_t)pages)) {
-			quire_plan_cancel(&plan);
-			return -QUIRE_ENOMEM;
-		}
+	if ((copy->flags & QUIRE_VM_ACCOUNT) && quire_commit_pages(mm, (int64_t)pages)) {
+		quire_plan_cancel(&plan);
+		give_owner(vma);
+		return -QUIRE_ENOMEM;
 	}
 	quire_account_vm(mm, copy->flags, (int64_t)pages);
 	if (copy->flags & QUIRE_VM_LOCKED)
@@ -80,6 +93,20 @@ static int replace_by_longer(struct quire_mm *mm, struct quire_vma *vma, quire_u
 	quire_plan_commit(&plan);
 	quire_plan_finish(&plan);
 	return 0;
+}
+
+static int grow(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t start)
+{
+	int err = check_place(mm, vma, start);
+
+	if (err)
+		return err;
+	err = check_limits(mm, vma, start);
+	if (err) {
+		give_owner(vma);
+		return err;
+	}
+	return replace_by_longer(mm, vma, start);
 }
 
 int quire_expand_stack(struct quire_mm *mm, quire_uaddr_t addr)
@@ -93,9 +120,7 @@ int quire_expand_stack(struct quire_mm *mm, quire_uaddr_t addr)
 	if (!vma)
 		err = -QUIRE_EFAULT;
 	else if (start < vma->start) /* else somebody else has grown it */
-		err = check_growth(mm, vma, start);
-	if (!err && start < vma->start)
-		err = replace_by_longer(mm, vma, start);
+		err = grow(mm, vma, start);
 	quire_mutex_unlock(mm->q, &mm->lock);
 	return err;
 }

@@ -489,6 +489,33 @@ static void a_stack_stops_at_mmap_min_addr_and_other_limits(void **state)
 	check_space(mm);
 }
 
+/*
+ * As seen on Linux 6.18: a stack that a limit stops has an owner of its own from then on, so it
+ * joins nothing that has another; one that the guard gap stops has none.
+ *
+ *	stack, no owner   |----A----|----B----|   B's owner could not be shared: it was MADV_DONTDUMP
+ */
+static void a_stack_that_may_not_grow_gets_an_owner(void **state)
+{
+	struct quire_mm *mm = space.mm;
+	const uint64_t a = STACK_TOP - 8 * PAGE, b = STACK_TOP - 4 * PAGE;
+
+	put_area(mm, b, 4, VM_STACK);
+	set(b, 1);
+	assert_int_equal(quire_madvise(mm, b, 4 * PAGE, QUIRE_MADV_DONTDUMP), 0);
+	put_area(mm, a, 4, VM_STACK);
+	put_area(mm, a - 4 * PAGE, 1, VM_RW);
+	assert_maperr(QUIRE_ACCESS_WRITE, a - PAGE); /* the gap */
+	assert_null(area(mm, a)->anon);
+	assert_int_equal(quire_munmap(mm, a - 4 * PAGE, PAGE), 0);
+	mm->limits.stack = 6 * PAGE;
+	assert_maperr(QUIRE_ACCESS_WRITE, a - 3 * PAGE);
+	assert_non_null(area(mm, a)->anon);
+	assert_int_equal(quire_madvise(mm, b, 4 * PAGE, QUIRE_MADV_DODUMP), 0);
+	assert_int_equal(area(mm, a)->end, b);
+	check_space(mm);
+}
+
 /* A stack first grows, and then its rights are looked at. */
 static void a_stack_without_rights_grows_all_the_same(void **state)
 {
@@ -1037,6 +1064,7 @@ int main(void)
 		space_test(a_stack_keeps_its_guard_gap),
 		space_test(a_stack_grows_next_to_what_cannot_be_touched),
 		space_test(a_stack_stops_at_mmap_min_addr_and_other_limits),
+		space_test(a_stack_that_may_not_grow_gets_an_owner),
 		space_test(a_stack_without_rights_grows_all_the_same),
 		space_test(force_reads_what_may_be_read),
 		space_test(force_writes_a_private_copy_of_what_is_read_only),
