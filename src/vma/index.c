@@ -10,18 +10,14 @@
  *    with an order which it had at that moment or at its end as a current one. So the area was in
  *    the tree at that moment, and areas do not overlap: no other could be the answer.
  *  - An area above addr, with another area of the same order before it: that one ends at or before
- * addr.
- *    Both were in the tree at one moment with nothing between them.
+ *    addr. Both were in the tree at one moment with nothing between them.
  *  - Else the answer rests on two places: on where a leaf begins, or on one leaf having no area and
- *    the next one having this. Then a commit that came between the looks must be ruled out.
- * Commits are counted
- *    after they are made, so an unchanged count means that at most one was made while the reader
- *    looked, by one store, which the reader saw or did not see. If it changes one leaf, the other
- * place is the same before
- *    and after. If it changes more, it does so by a store to a pointer above them, which the
- * reader has
- *    passed once. Moving pivots counts for nothing; see index.h. If the count has changed, look
- * again.
+ *    the next one having this. Then a commit that came between the looks must be ruled out. Commits
+ *    are counted after they are made, so an unchanged count means that at most one was made while
+ *    the reader looked, by one store, which the reader saw or did not see. If it changes one leaf,
+ *    the other place is the same before and after. If it changes more, it does so by a store to a
+ *    pointer above them, which the reader has passed once. Moving pivots counts for nothing; see
+ *    index.h. If the count has changed, look again.
  */
 #include <quire/quire.h>
 
