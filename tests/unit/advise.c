@@ -6,30 +6,14 @@
  */
 #include <mm/internal.h>
 
-#include "snapshot.h"
-
-static struct disk *disk;
+#include "space_disk.h"
 
 static int setup(void **state)
 {
-	if (space_setup_cpus(state, 2))
-		return -1;
-	disk = disk_new(space.q, 8 * PAGE);
-	return disk ? 0 : -1;
+	return space_disk_setup(state, 2, 8);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	check_space(space.mm);
-	machine_switch(space.m, NULL);
-	quire_mmput(space.mm);
-	quire_grace_wait(space.q);
-	assert_null(disk_delete(disk));
-	return machine_destroy(space.m) ? -1 : 0;
-}
-
-#define advise_test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define advise_test(fn) cmocka_unit_test_setup_teardown(fn, setup, space_disk_teardown)
 
 static int advise(uint64_t start, uint64_t n, int advice)
 {

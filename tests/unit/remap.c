@@ -6,34 +6,18 @@
  */
 #include <mm/internal.h>
 
-#include "snapshot.h"
+#include "space_disk.h"
 
 #define MAYMOVE QUIRE_MREMAP_MAYMOVE
 #define FIXED (QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED)
 #define DONTUNMAP (QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_DONTUNMAP)
 
-static struct disk *disk;
-
 static int setup(void **state)
 {
-	if (space_setup_cpus(state, 2))
-		return -1;
-	disk = disk_new(space.q, 32 * PAGE);
-	return disk ? 0 : -1;
+	return space_disk_setup(state, 2, 32);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	check_space(space.mm);
-	machine_switch(space.m, NULL);
-	quire_mmput(space.mm);
-	quire_grace_wait(space.q);
-	assert_null(disk_delete(disk));
-	return machine_destroy(space.m) ? -1 : 0;
-}
-
-#define remap_test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define remap_test(fn) cmocka_unit_test_setup_teardown(fn, setup, space_disk_teardown)
 
 /* Pages throughout; to matters where flags say so. */
 static int64_t remap(uint64_t start, uint64_t old, uint64_t new, uint32_t flags, uint64_t to)
