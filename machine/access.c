@@ -26,7 +26,7 @@ static void look_over(struct machine *m, struct machine_cpu *cpu, const struct t
 	uint64_t addr = e->vpn << MACHINE_PAGE_SHIFT;
 	struct translation t;
 
-	if (__atomic_load_n(&m->frame[e->pfn], __ATOMIC_RELAXED) & FRAME_FREED)
+	if (quire_load(&m->frame[e->pfn]) & FRAME_FREED)
 		machine_report(m, "tlb: an access to a freed frame", "access", addr);
 	if (machine_look(m, cpu, addr, &t) != WALK_OK || t.pfn != e->pfn || (e->rights & ~t.rights))
 		cpu->stats.stale_hits++;
@@ -73,7 +73,7 @@ static enum outcome translate(struct machine *m, struct machine_cpu *cpu, uint64
 	case WALK_BAD:
 		return MACHINE_CHECK;
 	}
-	if (QUIRE_DEBUG && (__atomic_load_n(&m->frame[t.pfn], __ATOMIC_RELAXED) & FRAME_FREED)) {
+	if (QUIRE_DEBUG && (quire_load(&m->frame[t.pfn]) & FRAME_FREED)) {
 		machine_report(m, "mmu: the tables map a freed frame", "access", addr);
 		return MACHINE_CHECK;
 	}
@@ -179,6 +179,18 @@ static void perform(struct operation *op, unsigned char *host, size_t len, unsig
 	}
 }
 
+/* For the schedule explorer; else nothing: who copies or clears a page names its first byte too. */
+static void announce(const unsigned char *host, const struct operation *op)
+{
+	const unsigned char *page = host - ((uintptr_t)host & (MACHINE_PAGE - 1));
+
+	(void)page;
+	if (op->load)
+		QUIRE_SCHED_POINT(page, 0);
+	else
+		QUIRE_SCHED_POINT(page, 1);
+}
+
 static void raise_signal(struct quire_signal *sig, int signo, int code, quire_uaddr_t addr)
 {
 	*sig = (struct quire_signal){ .signo = signo, .code = code, .addr = addr };
@@ -217,10 +229,14 @@ static int run(struct machine *m, quire_uaddr_t addr, struct operation *op,
 			where = addr + first;
 			outcome = translate(m, cpu, where, op->access, &second);
 		}
-		if (outcome == DONE)
+		if (outcome == DONE) {
+			announce(host, op);
+			if (second)
+				announce(second, op);
 			perform(op, host, first, second);
-		else if (outcome == PAGE_FAULT)
+		} else if (outcome == PAGE_FAULT) {
 			cpu->stats.faults++;
+		}
 		unlock(&cpu->lock);
 
 		switch (outcome) {

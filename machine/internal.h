@@ -75,6 +75,11 @@ struct machine_lock {
 	uint32_t word;
 };
 
+/* Who waits for a machine_lock lets other threads run. */
+#ifndef MACHINE_YIELD
+#define MACHINE_YIELD() sched_yield()
+#endif
+
 struct machine_cpu {
 	struct machine_lock lock; /* of all down to psc */
 	struct quire_pgtable *pt; /* loaded, or NULL */
@@ -123,19 +128,21 @@ struct machine {
 
 static inline void lock(struct machine_lock *l)
 {
+	uint32_t unlocked = 0;
 	unsigned spins = 0;
 
-	while (__atomic_exchange_n(&l->word, 1, __ATOMIC_ACQUIRE)) {
-		while (__atomic_load_n(&l->word, __ATOMIC_RELAXED)) {
+	while (!quire_cmpxchg_acquire(&l->word, &unlocked, 1)) {
+		while (quire_load(&l->word)) {
 			if (++spins % 64 == 0)
-				sched_yield();
+				MACHINE_YIELD();
 		}
+		unlocked = 0;
 	}
 }
 
 static inline void unlock(struct machine_lock *l)
 {
-	__atomic_store_n(&l->word, 0, __ATOMIC_RELEASE);
+	quire_store_release(&l->word, 0);
 }
 
 static inline struct machine *machine_of(struct quire *q)

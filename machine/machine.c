@@ -249,6 +249,15 @@ void machine_cpu_bind(struct machine *m, unsigned n)
 	*b = (struct binding){ .serial = m->serial, .cpu = &m->cpu[n] };
 }
 
+void machine_cpu_turn(struct machine *m, unsigned n)
+{
+	struct binding *b = find_binding(m->serial);
+
+	if (!b || n >= m->nr_cpus)
+		machine_die("a turn of CPU %u for a thread that is %s", n, b ? "a CPU" : "none");
+	b->cpu = &m->cpu[n];
+}
+
 void machine_cpu_unbind(struct machine *m)
 {
 	struct machine_cpu *cpu = machine_this_cpu(m);

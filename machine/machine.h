@@ -67,6 +67,12 @@ struct quire *machine_quire(struct machine *m);
  */
 void machine_cpu_bind(struct machine *m, unsigned n);
 
+/*
+ * A thread that is a CPU already is CPU n for now: for hosts in which one thread is several CPUs by
+ * turns. Every CPU stays as it was left. Back to the one it was bound as before it unbinds.
+ */
+void machine_cpu_turn(struct machine *m, unsigned n);
+
 /* The calling thread is no CPU of m any more; the CPU has no space loaded. */
 void machine_cpu_unbind(struct machine *m);
 

@@ -67,6 +67,9 @@ static enum walk read_table(struct machine *m, bool quiet, quire_pfn_t table, ui
 		return bad(m, quiet, "mmu: a table lies in a frame that is free", table);
 	step->entry = (uint64_t *)(void *)(m->ram + (table << 12)) +
 		      ((addr >> (12 + 9 * (level - 1))) & 511);
+	/* Who only looks on is no switching point. */
+	if (!quiet)
+		QUIRE_SCHED_POINT(step->entry, 0);
 	step->value = __atomic_load_n(step->entry, __ATOMIC_ACQUIRE);
 	return WALK_OK;
 }
@@ -76,8 +79,7 @@ static bool set_bits(struct step *step, uint64_t bits)
 {
 	if ((step->value & bits) == bits)
 		return true;
-	return __atomic_compare_exchange_n(step->entry, &step->value, step->value | bits, false,
-					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return quire_cmpxchg(step->entry, &step->value, step->value | bits);
 }
 
 /* want < 0: only look. */

@@ -99,7 +99,7 @@ void quire_port_frames(struct quire *q, quire_pfn_t first, unsigned order, bool 
 
 		if (allocated)
 			poison(m, pfn, false);
-		before = __atomic_exchange_n(&m->frame[pfn], now, __ATOMIC_RELAXED);
+		before = quire_exchange(&m->frame[pfn], now);
 		if (!!(before & FRAME_ALLOCATED) == allocated)
 			machine_report(m,
 				       allocated
@@ -108,6 +108,7 @@ void quire_port_frames(struct quire *q, quire_pfn_t first, unsigned order, bool 
 				       "frames", pfn);
 		if (allocated)
 			continue;
+		QUIRE_SCHED_POINT(&m->tlb_refs[pfn], 1); /* see machine_refer() */
 		if (QUIRE_DEBUG && __atomic_load_n(&m->tlb_refs[pfn], __ATOMIC_SEQ_CST))
 			machine_report(m, "machine: a frame is freed while a TLB still maps it",
 				       "frames", pfn);

@@ -9,8 +9,11 @@
 
 void machine_refer(struct machine *m, quire_pfn_t pfn, int by)
 {
-	if (QUIRE_DEBUG)
-		__atomic_fetch_add(&m->tlb_refs[pfn], (uint32_t)by, __ATOMIC_SEQ_CST);
+	if (!QUIRE_DEBUG)
+		return;
+	/* The order of these among themselves is nobody's business: as if they read, and a freed frame's were written. */
+	QUIRE_SCHED_POINT(&m->tlb_refs[pfn], 0);
+	__atomic_fetch_add(&m->tlb_refs[pfn], (uint32_t)by, __ATOMIC_SEQ_CST);
 }
 
 static struct tlb_entry *set_of(struct machine *m, struct machine_cpu *cpu, uint64_t vpn)

@@ -14,41 +14,42 @@
 
 /* ---- Atomics ----------------------------------------------------------------------------- */
 
+/* What comes next reads *p, or (is_write 1) may write it. */
 #ifndef QUIRE_SCHED_POINT
-#define QUIRE_SCHED_POINT() ((void)0)
+#define QUIRE_SCHED_POINT(p, is_write) ((void)0)
 #endif
 
 /* Plain loads and stores that the compiler may not tear or repeat. */
-#define quire_load(p) __atomic_load_n((p), __ATOMIC_RELAXED)
-#define quire_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define quire_load(p) (QUIRE_SCHED_POINT(p, 0), __atomic_load_n((p), __ATOMIC_RELAXED))
+#define quire_store(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_store_n((p), (v), __ATOMIC_RELAXED))
 
 /* What was written before a store_release is seen after the load_acquire that reads it. */
-#define quire_load_acquire(p) (QUIRE_SCHED_POINT(), __atomic_load_n((p), __ATOMIC_ACQUIRE))
+#define quire_load_acquire(p) (QUIRE_SCHED_POINT(p, 0), __atomic_load_n((p), __ATOMIC_ACQUIRE))
 #define quire_store_release(p, v)                           \
 	do {                                                \
-		QUIRE_SCHED_POINT();                        \
+		QUIRE_SCHED_POINT(p, 1);                    \
 		__atomic_store_n((p), (v), __ATOMIC_RELEASE); \
 	} while (0)
 
 /* Read-modify-write; all full barriers unless named _relaxed. Return the value from before. */
-#define quire_fetch_add(p, v) (QUIRE_SCHED_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
-#define quire_fetch_sub(p, v) (QUIRE_SCHED_POINT(), __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
-#define quire_fetch_or(p, v) (QUIRE_SCHED_POINT(), __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
-#define quire_fetch_and(p, v) (QUIRE_SCHED_POINT(), __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
-#define quire_exchange(p, v) (QUIRE_SCHED_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+#define quire_fetch_add(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
+#define quire_fetch_sub(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
+#define quire_fetch_or(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
+#define quire_fetch_and(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
+#define quire_exchange(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
 #define quire_add_relaxed(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
 
 /* *p == *old ? (*p = new, true) : (*old = *p, false) */
 #define quire_cmpxchg(p, old, new)                                                                 \
-	(QUIRE_SCHED_POINT(), __atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_SEQ_CST, \
+	(QUIRE_SCHED_POINT(p, 1), __atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_SEQ_CST, \
 							  __ATOMIC_SEQ_CST))
 
 /* The same with acquire (release) order only: for taking and giving back locks. */
 #define quire_cmpxchg_acquire(p, old, new)                                                         \
-	(QUIRE_SCHED_POINT(), __atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_ACQUIRE, \
+	(QUIRE_SCHED_POINT(p, 1), __atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_ACQUIRE, \
 							  __ATOMIC_RELAXED))
 #define quire_exchange_release(p, v) \
-	(QUIRE_SCHED_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_RELEASE))
+	(QUIRE_SCHED_POINT(p, 1), __atomic_exchange_n((p), (v), __ATOMIC_RELEASE))
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)

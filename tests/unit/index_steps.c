@@ -21,12 +21,9 @@
 
 void step(void); /* not static: inline functions of the headers call it */
 
-#define QUIRE_SCHED_POINT() step()
+#define QUIRE_SCHED_POINT(p, is_write) step()
 
 #include "port_host.h"
-
-#undef quire_load
-#define quire_load(p) (QUIRE_SCHED_POINT(), __atomic_load_n((p), __ATOMIC_RELAXED))
 
 #define quire_index_find stepped_find
 #define quire_index_find_prev stepped_find_prev
