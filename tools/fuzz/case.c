@@ -127,8 +127,10 @@ static void print_expected(const struct step *s, char *buf, size_t size)
 	} else if (s->expect == STEP_EXPECT_RESULT) {
 		name = s->expected < 0 ? fuzz_errno_name((int)-s->expected) : NULL;
 		snprintf(buf, size, " = %s", name ? name : "");
-		if (!name)
+		if (!name && s->kind == STEP_CALL)
 			fuzz_address_print((uint64_t)s->expected, buf + 3, size - 3);
+		else if (!name)
+			snprintf(buf + 3, size - 3, "%#" PRIx64, (uint64_t)s->expected);
 	}
 }
 
@@ -220,7 +222,7 @@ static bool answers_address(const struct fuzz_call *call)
 static void print_place(uint64_t addr, char *buf, size_t size)
 {
 	if (is_settled(addr))
-		fuzz_address_print(addr, buf, size);
+		snprintf(buf, size, "%#" PRIx64, addr);
 	else
 		snprintf(buf, size, "somewhere");
 }

@@ -36,8 +36,8 @@ void fuzz_case_write(FILE *to, const struct round *round, const char *comment);
 void fuzz_step_print(const struct step *step, char *buf, size_t size);
 
 /*
- * The line that says what a step gave: "3 p0 mmap = w+3p", "4 p0 store: SEGV_MAPERR at w". The C programs print
- * the same. Addresses that no round decides on, because the kernel draws them, read "somewhere".
+ * The line that says what a step gave: "3 p0 mmap = 0x100000003000", "4 p0 store: SEGV_MAPERR at 0x8". The C
+ * programs print the same. Addresses that no round decides on, because the kernel draws them, read "somewhere".
  */
 void fuzz_answer_print(unsigned number, const struct step *step, const struct answer *answer, char *buf, size_t size);
 
