@@ -79,8 +79,26 @@ struct step {
 	uint64_t arg[6];
 };
 
+/* Where an access goes, just before it is made. */
+enum step_area {
+	STEP_AREA_NONE,
+	STEP_AREA_BELOW_STACK, /* nothing there, but the next area above grows down */
+	STEP_AREA_PRIVATE,     /* anonymous memory */
+	STEP_AREA_STACK,       /* the same, growing down */
+	STEP_AREA_SHARED,      /* shared anonymous memory */
+	STEP_AREA_TMPFS_PRIVATE,
+	STEP_AREA_TMPFS_SHARED, /* and memfd */
+	STEP_AREA_DISK_PRIVATE,
+	STEP_AREA_DISK_SHARED,
+	STEP_AREA_SEGMENT,
+	STEP_AREA_BEYOND_END,  /* a file's area, behind the file's last page */
+	STEP_AREA_GUARD,       /* MADV_GUARD_INSTALL */
+	STEP_NR_AREAS
+};
+
 /* What a step gave on one side. */
 struct answer {
+	uint8_t area;        /* of an access; enum step_area; noted on Quire's side alone */
 	bool made;           /* false: left out, or its process is not there */
 	int64_t result;      /* of a call or of write(), a negative errno if it failed; what loaded bytes add up to */
 	int32_t signo, code; /* of the signal that an access raised; 0: none */
