@@ -118,6 +118,8 @@ struct quire_pgtable {
 	uint64_t tables[QUIRE_MAX_LEVELS]; /* in use by level, root included; atomic */
 	uint64_t cpus[(QUIRE_NR_CPUS + 63) / 64]; /* that may hold entries; atomic */
 	uint64_t flushes;                  /* TLB flushes asked for; atomic; for statistics */
+	uint32_t taking;                   /* cursors with QUIRE_CURSOR_TAKES that have not flushed all
+					    * that they took; atomic */
 };
 
 /*
@@ -139,8 +141,8 @@ quire_paddr_t quire_pgtable_root(const struct quire_pgtable *pt);
 /*
  * Make all tables that leaves of [start, end) need. -ENOMEM: what was made and is empty has been
  * taken away again. Concurrent calls are fine. A table made here may be freed again by a concurrent
- * cursor with QUIRE_CURSOR_TRIM as long as it is empty: callers that are not the writer look again.
- * May sleep.
+ * cursor with QUIRE_CURSOR_TRIM as long as it is empty: callers that are not the writer look again,
+ * and ask for one leaf at a time. The writer's are freed by nobody but the writer. May sleep.
  */
 int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end);
 
@@ -179,6 +181,12 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt);
 /* ---- The cursor -------------------------------------------------------------------------- */
 
 #define QUIRE_CURSOR_TRIM 0x1u /* free tables that are empty when the cursor leaves them */
+/*
+ * Takes pages or rights away, and answers for the whole range: when it is closed, no CPU can use
+ * what the range's entries do not give, even if it was another such cursor that changed them and is
+ * yet to flush.
+ */
+#define QUIRE_CURSOR_TAKES 0x2u
 
 #define QUIRE_GATHER_PAGES 62
 
@@ -207,6 +215,7 @@ struct quire_cursor {
 	/* the gather */
 	quire_uaddr_t flush_start, flush_end; /* what must be flushed; empty if start >= end */
 	bool flush_tables;
+	bool counted;                         /* in pt->taking */
 	uint32_t nr_pages;
 	struct quire_page *pages[QUIRE_GATHER_PAGES]; /* to be put after the flush */
 	struct quire_list tables;            /* unlinked, to be freed after flush and grace */

@@ -168,7 +168,8 @@ static void zap_range(struct zap *z, quire_uaddr_t start, quire_uaddr_t end)
 	quire_update_hiwater_rss(z->mm);
 	do {
 		quire_cursor_open(&z->c, &z->mm->pt, start, end,
-				  z->flags & QUIRE_ZAP_TRIM ? QUIRE_CURSOR_TRIM : 0);
+				  QUIRE_CURSOR_TAKES |
+					  (z->flags & QUIRE_ZAP_TRIM ? QUIRE_CURSOR_TRIM : 0));
 		done = true;
 		while (done && quire_cursor_next_leaf(&z->c)) {
 			start = z->c.leaf_start;
@@ -266,7 +267,7 @@ void quire_protect_range(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr
 
 	order_after_death();
 	quire_store_release(&mm->unflushed, QUIRE_UNFLUSHED_PROTECT);
-	quire_cursor_open(&c, &mm->pt, start, end, 0);
+	quire_cursor_open(&c, &mm->pt, start, end, QUIRE_CURSOR_TAKES);
 	while (quire_cursor_next_leaf(&c)) {
 		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
 
@@ -317,7 +318,7 @@ void quire_wrprotect_object(struct quire_vma *vma, quire_uaddr_t start, quire_ua
 	struct quire_cursor c;
 
 	order_after_death();
-	quire_cursor_open(&c, &mm->pt, start, end, 0);
+	quire_cursor_open(&c, &mm->pt, start, end, QUIRE_CURSOR_TAKES);
 	while (quire_cursor_next_leaf(&c)) {
 		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
 

@@ -54,14 +54,32 @@ static void flush_tlbs(struct quire_cursor *c)
 	quire_port_tlb_flush(pt->q, &flush);
 }
 
+/*
+ * An entry that we found empty, or without the right that we came for, may have been changed by
+ * somebody who is about to flush: who asked us must not be told before that that it is done.
+ */
+static bool others_are_taking(struct quire_cursor *c)
+{
+	return (c->flags & QUIRE_CURSOR_TAKES) &&
+	       quire_load_acquire(&c->pt->taking) != (c->counted ? 1 : 0);
+}
+
 /* No table lock held. */
 static void flush_gather(struct quire_cursor *c)
 {
 	struct quire *q = c->pt->q;
 	uint32_t i;
 
+	if (others_are_taking(c)) {
+		c->flush_start = c->start;
+		c->flush_end = c->end;
+	}
 	if (c->flush_start < c->flush_end)
 		flush_tlbs(c);
+	if (c->counted) {
+		c->counted = false;
+		(void)quire_fetch_sub(&c->pt->taking, 1u);
+	}
 	for (i = 0; i < c->nr_pages; i++)
 		(void)quire_page_put(q, c->pages[i]);
 	if (!quire_list_empty(&c->tables))
@@ -107,6 +125,7 @@ void quire_cursor_open(struct quire_cursor *c, struct quire_pgtable *pt, quire_u
 	c->entries = NULL;
 	c->leaf_start = start;
 	c->leaf_end = start;
+	c->counted = false;
 	quire_list_init(&c->tables);
 	reset_gather(c);
 }
@@ -121,7 +140,7 @@ static void leave_leaf(struct quire_cursor *c)
 	quire_spin_unlock(c->pt->q, table_lock(c->leaf));
 	c->leaf = NULL;
 	if (trim)
-		gather_empty_tables(c, c->leaf_start);
+		gather_empty_tables(c, c->leaf_start, 0);
 }
 
 /* leaf covers addr and is locked. */

@@ -198,10 +198,12 @@ struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t 
 					quire_uaddr_t end, void **entries);
 
 /*
- * Unlink the lowest table around addr if it is empty, then the one above if that has emptied it,
- * and so on below the root. They go onto tables, by lru. True if any did. No table lock held.
+ * Unlink the lowest table around addr if it is empty and of level lowest or above, then the one
+ * above if that has emptied it, and so on below the root. They go onto tables, by lru. True if any
+ * did. No table lock held.
  */
-bool quire_tables_unlink(struct quire_pgtable *pt, quire_uaddr_t addr, struct quire_list *tables);
+bool quire_tables_unlink(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned lowest,
+			 struct quire_list *tables);
 
 /* Free unlinked tables after a grace period. The hardware has forgotten them: after the flush. */
 void quire_tables_free(struct quire *q, struct quire_list *tables);
@@ -214,12 +216,17 @@ static inline void gather_mark(struct quire_cursor *c, quire_uaddr_t start, quir
 		c->flush_start = start;
 	if (end > c->flush_end)
 		c->flush_end = end;
+	/* An entry's leaf is locked meanwhile: who finds the entry changed finds this. */
+	if ((c->flags & QUIRE_CURSOR_TAKES) && !c->counted) {
+		c->counted = true;
+		(void)quire_fetch_add(&c->pt->taking, 1u);
+	}
 }
 
 /* Unlink what quire_tables_unlink() finds at addr, and note what that means for the flush. */
-static inline void gather_empty_tables(struct quire_cursor *c, quire_uaddr_t addr)
+static inline void gather_empty_tables(struct quire_cursor *c, quire_uaddr_t addr, unsigned lowest)
 {
-	if (!quire_tables_unlink(c->pt, addr, &c->tables))
+	if (!quire_tables_unlink(c->pt, addr, lowest, &c->tables))
 		return;
 	c->flush_tables = true;
 	gather_mark(c, addr, addr + QUIRE_PAGE_SIZE);

@@ -27,7 +27,7 @@ static void suspend(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t
 	struct quire_cursor c;
 	quire_uaddr_t addr;
 
-	quire_cursor_open(&c, pt, start, end, 0);
+	quire_cursor_open(&c, pt, start, end, QUIRE_CURSOR_TAKES);
 	while (quire_cursor_next_leaf(&c)) {
 		addr = c.leaf_start;
 		while ((addr = quire_cursor_next_used(&c, addr)) < c.leaf_end) {

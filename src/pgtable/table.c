@@ -55,6 +55,7 @@ int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct q
 	pt->q = q;
 	pt->fmt = fmt;
 	pt->flushes = 0;
+	pt->taking = 0;
 	for (i = 0; i < QUIRE_ARRAY_SIZE(pt->tables); i++)
 		pt->tables[i] = 0;
 	for (i = 0; i < QUIRE_ARRAY_SIZE(pt->cpus); i++)
@@ -196,6 +197,8 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt)
 	}
 	if (t.strange)
 		return "pgtable: an upper entry is empty or points to a table";
+	if (quire_load(&pt->taking) != 0)
+		return "pgtable: nobody has a flush to make in a quiet space";
 	for (level = 0; level <= root_level(fmt); level++) {
 		if (tables[level] != quire_load(&pt->tables[level]))
 			return "pgtable: tables[level] == number of tables at that level";
@@ -369,7 +372,12 @@ again:
 	return true;
 }
 
-/* Take away again what is empty of the tables above [start, addr], leaf by leaf. */
+/*
+ * Take away again what is empty of the tables for [start, addr), leaf by leaf, and those above the
+ * leaf that is lacking at addr. That leaf itself, if it is there by now, is somebody else's: of a
+ * writer perhaps, who counts on it (mremap, guards) while we, a fault, have no lock. Leaves before
+ * it are there only in a range of several, which is always a writer's, and there is just one.
+ */
 static void unpopulate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t addr)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
@@ -377,10 +385,10 @@ static void unpopulate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uadd
 
 	quire_cursor_open(&c, pt, start, start, 0);
 	while (start < addr) {
-		gather_empty_tables(&c, start);
+		gather_empty_tables(&c, start, 0);
 		start = table_base(fmt, 0, start) + (UINT64_C(1) << table_shift(fmt, 0));
 	}
-	gather_empty_tables(&c, addr);
+	gather_empty_tables(&c, addr, 1);
 	quire_cursor_close(&c);
 }
 
@@ -461,7 +469,8 @@ int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, qui
 
 /* ---- Unlinking --------------------------------------------------------------------------- */
 
-bool quire_tables_unlink(struct quire_pgtable *pt, quire_uaddr_t addr, struct quire_list *tables)
+bool quire_tables_unlink(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned lowest,
+			 struct quire_list *tables)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	const unsigned root = root_level(fmt);
@@ -481,7 +490,7 @@ again:
 			break;
 		path[level - 1] = quire_pfn_to_page(q, pte_pfn(fmt, pte));
 	}
-	for (; level < root && table_is_empty(path[level]); level++) {
+	for (; level >= lowest && level < root && table_is_empty(path[level]); level++) {
 		struct quire_page *child = path[level], *parent = path[level + 1];
 		void *entries = table_entries(q, quire_page_to_pfn(q, parent));
 		unsigned i = entry_index(fmt, level + 1, addr);
@@ -566,7 +575,7 @@ void quire_tables_trim(struct quire_pgtable *pt, quire_uaddr_t start, quire_uadd
 		if (!leaf)
 			break;
 		if (empty)
-			gather_empty_tables(&c, addr);
+			gather_empty_tables(&c, addr, 0);
 		addr = table_base(fmt, 0, addr) + (UINT64_C(1) << table_shift(fmt, 0));
 	}
 	quire_cursor_close(&c);
