@@ -57,7 +57,7 @@ void fuzz_address_print(uint64_t value, char *buf, size_t size)
 {
 	if (value == STEP_VEC)
 		snprintf(buf, size, "vec");
-	else if ((value < STEP_WINDOW || !print_relative(buf, size, "w", STEP_WINDOW, value)) &&
+	else if ((value < STEP_WINDOW - 64 * STEP_PAGE || !print_relative(buf, size, "w", STEP_WINDOW, value)) &&
 		 (value < STEP_LOW || !print_relative(buf, size, "low", STEP_LOW, value)) &&
 		 !print_relative(buf, size, "end", STEP_TASK_END, value))
 		print_size(value, buf, size);

@@ -193,6 +193,34 @@ static bool shrink_number(struct search *s, uint64_t *arg)
 	return (*arg && try_value(s, arg, 0)) || (*arg > 1 && try_value(s, arg, 1));
 }
 
+static bool try_range(struct search *s, struct step *step, uint64_t skip)
+{
+	step->arg[0] += skip;
+	step->arg[1] -= skip;
+	if (still_differs(s))
+		return true;
+	step->arg[0] -= skip;
+	step->arg[1] += skip;
+	return false;
+}
+
+/* Pages from the front of a range: what lies at its end stays. */
+static bool shorten_range(struct search *s, struct step *step)
+{
+	uint64_t *size = &step->arg[1];
+	bool changed = false;
+
+	while (*size > STEP_PAGE && *size < 1ull << 32) {
+		uint64_t pages = (*size - 1) / STEP_PAGE;
+
+		if (!try_range(s, step, pages * STEP_PAGE) && !(pages > 2 && try_range(s, step, pages / 2 * STEP_PAGE)) &&
+		    !try_range(s, step, STEP_PAGE))
+			break;
+		changed = true;
+	}
+	return changed;
+}
+
 static bool shrink_step(struct search *s, struct step *step)
 {
 	const struct fuzz_call *call = step->kind == STEP_CALL ? fuzz_call_by_nr(step->nr) : fuzz_kind_call(step->kind);
@@ -207,7 +235,10 @@ static bool shrink_step(struct search *s, struct step *step)
 		else
 			step->into_slot = slot;
 	}
-	for (i = 0; i < n; i++) {
+	if (n > 1 && call->operand[0] == OPERAND_ADDRESS && call->operand[1] == OPERAND_SIZE)
+		changed |= shorten_range(s, step);
+	/* Addresses last, since a shorter range can go further down. */
+	for (i = n; i-- > 0;) {
 		uint64_t *arg = &step->arg[i];
 
 		switch (call->operand[i]) {

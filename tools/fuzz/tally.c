@@ -48,7 +48,7 @@ static void walk_prot(struct visitor *v, uint64_t prot)
 		row(v, (prot & f->names[i].value) != 0, f->prefix, f->names[i].name);
 		known |= f->names[i].value;
 	}
-	row(v, (prot & ~known) != 0, f->prefix, "unknown");
+	row(v, (prot & ~known) != 0, "other ", f->prefix);
 }
 
 static void walk_flags(struct visitor *v, const struct fuzz_flags *f, uint64_t value)
@@ -68,7 +68,7 @@ static void walk_flags(struct visitor *v, const struct fuzz_flags *f, uint64_t v
 	}
 	if (!f->field)
 		row(v, value == 0, "", "0");
-	row(v, (value & ~known) || (f->field && !in_field), f->prefix, "unknown");
+	row(v, (value & ~known) || (f->field && !in_field), "other ", f->prefix[0] ? f->prefix : "flags");
 }
 
 static void walk_files(struct visitor *v, uint64_t fd, bool counts)
@@ -103,7 +103,7 @@ static void walk(struct visitor *v, const struct fuzz_call *call)
 			/* remap_file_pages() takes mmap()'s flags, and heeds one of them. */
 			if (call->nr == SYS_remap_file_pages) {
 				row(v, (a[i] & QUIRE_MAP_NONBLOCK) != 0, "MAP_", "NONBLOCK");
-				row(v, (a[i] & ~(uint64_t)QUIRE_MAP_NONBLOCK) != 0, "MAP_", "others");
+				row(v, (a[i] & ~(uint64_t)QUIRE_MAP_NONBLOCK) != 0, "other ", "MAP_");
 			} else {
 				walk_flags(v, &fuzz_flags[call->operand[i]], a[i]);
 			}
