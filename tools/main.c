@@ -4,27 +4,91 @@
  * wrong command line is 2.
  */
 #include <argp.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <quire/quire.h>
 
 #include "commands.h"
+#include "fuzz/fuzz.h"
+#include "fuzz/step.h"
 #include "record.h"
 #include "shadow.h"
 
 #define VERSION                                                                                                \
 	QUIRE_STR(QUIRE_VERSION_MAJOR) "." QUIRE_STR(QUIRE_VERSION_MINOR) "." QUIRE_STR(QUIRE_VERSION_PATCH)
 
-enum key { KEY_MAPS = 256, KEY_FLAGS, KEY_RECORD, KEY_SVG, KEY_NO_TIME };
+enum key {
+	KEY_MAPS = 256, KEY_FLAGS, KEY_RECORD, KEY_SVG, KEY_NO_TIME, KEY_SEED, KEY_STEPS, KEY_SECONDS, KEY_PROCESSES, KEY_PROFILE,
+	KEY_MINIMIZE,
+};
 
 struct options {
 	struct shadow_options shadow;
+	struct fuzz_options fuzz;
 	const char *output, *svg;
 	bool quiet, no_time;
 	char **rest;
 	size_t nr_rest;
 };
+
+static uint64_t number(const char *arg, uint64_t least, uint64_t most, const struct argp_state *state)
+{
+	unsigned long long n;
+	char *end;
+
+	errno = 0;
+	n = strtoull(arg, &end, 0);
+	if (errno || end == arg || *end || *arg == '-' || n < least || n > most)
+		argp_error(state, "'%s' is no number from %llu to %llu", arg, (unsigned long long)least,
+			   (unsigned long long)most);
+	return n;
+}
+
+static error_t parse_fuzz(int key, char *arg, struct argp_state *state)
+{
+	struct fuzz_options *o = &((struct options *)state->input)->fuzz;
+
+	switch (key) {
+	case KEY_SEED:
+		o->seed = number(arg, 0, UINT64_MAX, state);
+		o->seed_given = true;
+		break;
+	case KEY_STEPS:
+		o->steps = number(arg, 1, UINT64_MAX, state);
+		break;
+	case KEY_SECONDS:
+		o->seconds = (double)number(arg, 1, 1000000000, state);
+		break;
+	case KEY_PROCESSES:
+		o->processes = (unsigned)number(arg, 1, STEP_MAX_PROCESSES, state);
+		break;
+	case KEY_PROFILE:
+		o->profile = arg;
+		if (!fuzz_has_profile(arg)) {
+			fprintf(stderr, "%s: there is no profile '%s'; there are:\n", state->name, arg);
+			fuzz_list_profiles(stderr);
+			exit(TOOL_MISUSE);
+		}
+		break;
+	case KEY_MINIMIZE:
+		o->minimize = true;
+		break;
+	case 'j':
+		o->jobs = (unsigned)number(arg, 1, 64, state);
+		break;
+	case 'q':
+		o->quiet = true;
+		break;
+	case ARGP_KEY_ARG:
+		argp_error(state, "'%s' is one argument too many", arg);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -95,6 +159,18 @@ static const struct argp_option spaces_options[] = {
 	{ 0 },
 };
 
+static const struct argp_option fuzz_options[] = {
+	{ "seed", KEY_SEED, "N", 0, "The first round's number; without it a fresh one, which the summary tells", 0 },
+	{ "steps", KEY_STEPS, "N", 0, "Stop after so many compared steps", 0 },
+	{ "seconds", KEY_SECONDS, "S", 0, "Stop after so long. Without --steps or --seconds: 10 seconds", 0 },
+	{ "processes", KEY_PROCESSES, "P", 0, "At most so many processes in a round, 1 to 8", 0 },
+	{ "profile", KEY_PROFILE, "NAME", 0, "Rounds of this kind alone; a wrong name lists them", 0 },
+	{ "minimize", KEY_MINIMIZE, NULL, 0, "Make a round that differs small, and print it as a C program, too", 0 },
+	{ "jobs", 'j', "J", 0, "Play so many rounds at once; default: one for each CPU", 0 },
+	QUIET,
+	{ 0 },
+};
+
 static const struct argp shadow_argp = {
 	shadow_options, parse, "[--] CMD [ARG...]",
 	"Run CMD, follow every call that it and all its processes make on their address spaces, serve each in Quire, and "
@@ -125,7 +201,17 @@ static const struct argp smaps_argp = {
 	NULL, NULL, NULL,
 };
 
-enum command { SHADOW, RECORD, REPLAY, MAPS, SMAPS };
+static const struct argp fuzz_argp = {
+	fuzz_options, parse_fuzz, "",
+	"Make calls and memory accesses at random, each on the running Linux and in Quire, and compare after every one: result, "
+	"areas, bytes, signals; sizes at every 32nd."
+	"\vA round is played in processes of its own. The first difference ends it, and is printed as a case of tests/linux/cases. "
+	"Exit status: 0 nothing differed, 1 something differed, 2 misuse, 3 a round could not be played, 77 this host does not "
+	"allow a call that is needed.",
+	NULL, NULL, NULL,
+};
+
+enum command { SHADOW, RECORD, REPLAY, MAPS, SMAPS, FUZZ };
 
 static const struct {
 	const char *name;
@@ -133,6 +219,7 @@ static const struct {
 } commands[] = {
 	[SHADOW] = { "shadow", &shadow_argp }, [RECORD] = { "record", &record_argp }, [REPLAY] = { "replay", &replay_argp },
 	[MAPS] = { "maps", &maps_argp },       [SMAPS] = { "smaps", &smaps_argp },
+	[FUZZ] = { "fuzz", &fuzz_argp },
 };
 
 static int run(enum command command, struct options *o)
@@ -147,6 +234,10 @@ static int run(enum command command, struct options *o)
 		return shadow_run(&o->shadow);
 	case REPLAY:
 		return replay_run(o->rest, o->nr_rest, o->quiet, !o->no_time);
+	case FUZZ:
+		if (!o->fuzz.steps && o->fuzz.seconds <= 0)
+			o->fuzz.seconds = 10;
+		return fuzz_run(&o->fuzz);
 	default:
 		return spaces_run(o->rest[0], command == SMAPS, o->svg, o->quiet);
 	}
@@ -162,7 +253,7 @@ static int run_command(enum command command, int argc, char **argv)
 	argv[0] = name;
 	if (argp_parse(commands[command].argp, argc, argv, ARGP_IN_ORDER, NULL, &o))
 		return TOOL_MISUSE;
-	if (o.nr_rest == 0 || (command >= MAPS && o.nr_rest > 1) || (command == RECORD && !o.output)) {
+	if (command != FUZZ && (o.nr_rest == 0 || (command >= MAPS && o.nr_rest > 1) || (command == RECORD && !o.output))) {
 		argp_help(commands[command].argp, stderr, ARGP_HELP_STD_USAGE, name);
 		return TOOL_MISUSE;
 	}
@@ -185,7 +276,7 @@ static error_t parse_main(int key, char *arg, struct argp_state *state)
 
 static const struct argp main_argp = {
 	NULL, parse_main, "shadow [OPTION...] [--] CMD [ARG...]\nrecord -o FILE [--] CMD [ARG...]\nreplay FILE...\n"
-			  "maps [--svg=FILE] FILE\nsmaps FILE",
+			  "maps [--svg=FILE] FILE\nsmaps FILE\nfuzz [OPTION...]",
 	"Quire's address spaces beside Linux's: every answer compared."
 	"\v'quire COMMAND --help' says more about a command.",
 	NULL, NULL, NULL,

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "port.h"
 #include "recording.h"
 
 #define MOST_SHOWN 10       /* differences a file; the rest is counted. Maps are shown where they are the first */
@@ -101,7 +100,6 @@ static int replay_one(const char *name, bool quiet, bool timed)
 	struct recording *r = recording_load(name);
 	struct progress progress;
 	struct world *w;
-	const char *what;
 	int64_t differences;
 	uint64_t served = 0;
 	double spent = 0;
@@ -125,8 +123,7 @@ static int replay_one(const char *name, bool quiet, bool timed)
 			printf(", %.0f calls a second", (double)served / spent);
 		printf("\n");
 	}
-	reports = port_reports(w->q, &what);
-	world_destroy(w);
+	reports = world_destroy(w);
 	recording_free(r);
 	if (differences < 0)
 		return TOOL_MISUSE;

@@ -29,7 +29,6 @@
 #include <unistd.h>
 
 #include "launch.h"
-#include "port.h"
 #include "record.h"
 
 #define OPTIONS                                                                                                \
@@ -719,7 +718,6 @@ static int run(struct tracer *tr, const struct world_system *system, struct reco
 {
 	struct shadow *s = tr->s;
 	struct task *root;
-	const char *what;
 	int result;
 
 	if (launch_start(&tr->launch, s->options.argv, OPTIONS))
@@ -733,9 +731,8 @@ static int run(struct tracer *tr, const struct world_system *system, struct reco
 	launch_go(&tr->launch);
 	loop(tr);
 	result = verdict(tr);
-	if (port_reports(s->world->q, &what) && result == TOOL_SAME)
+	if (world_destroy(s->world) && result == TOOL_SAME)
 		result = TOOL_DIFFERENT;
-	world_destroy(s->world);
 	return result;
 }
 

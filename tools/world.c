@@ -13,7 +13,8 @@
 #include <sys/shm.h>
 #include <unistd.h>
 
-#include "port.h"
+#include <machine.h>
+
 #include "record.h"
 
 /* Areas, index nodes, owners and tables live here, and the few pages that calls themselves fault in. */
@@ -44,11 +45,11 @@ struct world *world_create(const struct world_system *system, struct recorder *r
 	struct world *w = tool_alloc(sizeof(*w));
 	struct quire_sysctl *s;
 
-	w->q = port_create(WORLD_RAM);
-	if (!w->q) {
+	if (machine_create(&(struct machine_config){ .ram_bytes = WORLD_RAM }, &w->machine)) {
 		tool_warn("no memory for the simulated machine");
 		exit(TOOL_NOT_RUN);
 	}
+	w->q = machine_quire(w->machine);
 	w->system = *system;
 	w->recorder = recorder;
 	w->spaces_end = &w->spaces;
@@ -96,9 +97,10 @@ void world_reset(struct world *w)
 	}
 }
 
-void world_destroy(struct world *w)
+unsigned world_destroy(struct world *w)
 {
 	struct world_special *special;
+	unsigned reports;
 
 	world_reset(w);
 	while ((special = w->specials)) {
@@ -107,8 +109,9 @@ void world_destroy(struct world *w)
 		free(special);
 	}
 	free(w->files);
-	port_destroy(w->q);
+	reports = machine_destroy(w->machine);
 	free(w);
+	return reports;
 }
 
 /* ---- Files ------------------------------------------------------------------------------- */

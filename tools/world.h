@@ -98,6 +98,7 @@ struct space {
 struct world_special; /* the operations of areas like [vdso] */
 
 struct world {
+	struct machine *machine;      /* of one CPU: nothing here is made by two threads */
 	struct quire *q;
 	struct world_system system;
 	struct recorder *recorder;    /* NULL: none */
@@ -115,7 +116,8 @@ struct world {
 struct world *world_create(const struct world_system *system, struct recorder *recorder);
 /* Forget all spaces and files. */
 void world_reset(struct world *w);
-void world_destroy(struct world *w);
+/* How much the machine has reported as wrong, and what is left over. */
+unsigned world_destroy(struct world *w);
 
 /* A file that areas can map; id 0: the next number. path is copied. Comes with one reference; lives until that is given
  * back and the last area that maps it is gone. */

@@ -24,8 +24,8 @@ struct play_result {
 	enum play_verdict verdict;
 	unsigned step;          /* PLAY_DIFFERENT: of the round; nr_steps: in the looks at everything after the last */
 	struct text what;       /* lines that say what differs, or why it failed */
-	struct answer *linux;   /* one for each step of the round */
-	struct answer *quire;
+	struct answer *theirs;  /* one for each step of the round */
+	struct answer *ours;
 	uint64_t *arg;          /* six for each step, slots resolved as Quire's side did */
 	unsigned nr_compared;   /* steps made and compared */
 	unsigned nr_samples;    /* of these, with smaps, status and mincore */

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The judged half: a program of its own, that makes a round's steps on the running Linux and notes what each gave
+ * (channel.h). Without a C library, so that its space has few areas and nobody else calls the kernel; after start-up it touches
+ * nothing but its own data, a page of its stack, the channel, and what steps say. It never waits but for its turn.
+ */
+#include <asm/unistd.h>
+#include <linux/futex.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/signal.h>
+#include <stdbool.h>
+
+#include "channel.h"
+
+#define SA_RESTORER_FLAG 0x04000000
+#define O_RDONLY_FLAGS 02000000 /* O_RDONLY | O_CLOEXEC */
+#define PROT_RW 3
+#define MAP_SHARED_FIXED 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */
+#define PAGE STEP_PAGE
+
+static struct channel *const channel = (struct channel *)CHANNEL_ADDRESS;
+static uint32_t me;
+
+enum text { TEXT_MAPS, TEXT_SMAPS, TEXT_STATUS, NR_TEXTS };
+static int text_fd[NR_TEXTS];
+static const char *const text_path[NR_TEXTS] = { "/proc/self/maps", "/proc/self/smaps", "/proc/self/status" };
+
+static char signal_stack[16384] __attribute__((aligned(4096)));
+static char buffer[CHANNEL_MAX_READ] __attribute__((aligned(4096)));
+static char status_buffer[8192] __attribute__((aligned(4096)));
+static struct span last_maps;
+static void *back[5];
+static volatile int signo, code;
+static volatile uint64_t signal_address;
+
+void *memcpy(void *to, const void *from, size_t n);
+void *memset(void *to, int byte, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+void child_main(void) __attribute__((noreturn, used));
+
+static long call6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+	register long r10 __asm__("r10") = (long)d;
+	register long r8 __asm__("r8") = (long)e;
+	register long r9 __asm__("r9") = (long)f;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static long call3(long nr, uint64_t a, uint64_t b, uint64_t c)
+{
+	return call6(nr, a, b, c, 0, 0, 0);
+}
+
+static void __attribute__((noreturn)) end(int status)
+{
+	for (;;)
+		call3(__NR_exit_group, (uint64_t)status, 0, 0);
+}
+
+void *memcpy(void *to, const void *from, size_t n)
+{
+	void *ret = to;
+
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+	return ret;
+}
+
+void *memset(void *to, int byte, size_t n)
+{
+	void *ret = to;
+
+	__asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(byte) : "memory");
+	return ret;
+}
+
+int memcmp(const void *a, const void *b, size_t n)
+{
+	const unsigned char *x = a, *y = b;
+
+	for (; n >= 8; n -= 8, x += 8, y += 8) {
+		if (*(const uint64_t *)(const void *)x != *(const uint64_t *)(const void *)y)
+			return 1;
+	}
+	for (; n; n--, x++, y++) {
+		if (*x != *y)
+			return 1;
+	}
+	return 0;
+}
+
+/* ---- The texts of /proc ------------------------------------------------------------------ */
+
+static void open_texts(void)
+{
+	for (int i = 0; i < NR_TEXTS; i++) {
+		if (text_fd[i])
+			call3(__NR_close, (uint64_t)text_fd[i], 0, 0);
+		text_fd[i] = (int)call3(__NR_open, (uint64_t)text_path[i], O_RDONLY_FLAGS, 0);
+		if (text_fd[i] < 0)
+			end(3);
+	}
+}
+
+static uint32_t read_text(enum text which, char *to, uint32_t room)
+{
+	uint32_t used = 0;
+	long n;
+
+	call3(__NR_lseek, (uint64_t)text_fd[which], 0, 0);
+	while ((n = call3(__NR_read, (uint64_t)text_fd[which], (uint64_t)(to + used), room - used)) > 0)
+		used += (uint32_t)n;
+	return used;
+}
+
+static void text_full(void)
+{
+	channel->state = CHANNEL_TEXT_FULL;
+	end(4);
+}
+
+static struct span keep_text(const char *text, uint32_t len)
+{
+	struct span span = { channel->text_used, len };
+
+	if (CHANNEL_TEXT_BYTES - channel->text_used < len)
+		text_full();
+	memcpy(channel->text + span.at, text, len);
+	channel->text_used += len;
+	return span;
+}
+
+/* Kept only if it is another one than the last. */
+static struct span keep_maps(void)
+{
+	uint32_t len = read_text(TEXT_MAPS, buffer, sizeof(buffer));
+
+	if (len == sizeof(buffer) || CHANNEL_TEXT_BYTES - channel->text_used < len)
+		text_full();
+	if (len != last_maps.len || memcmp(channel->text + last_maps.at, buffer, len)) {
+		last_maps = (struct span){ channel->text_used, len };
+		memcpy(channel->text + last_maps.at, buffer, len);
+		channel->text_used += len;
+	}
+	return last_maps;
+}
+
+static void take_sample(struct record *r)
+{
+	struct sample *s = &channel->samples[channel->nr_samples];
+	uint32_t smaps, status;
+	unsigned char vec;
+
+	/* Both into memory that is there already: neither is to show what writing the other down has touched. */
+	smaps = read_text(TEXT_SMAPS, buffer, sizeof(buffer));
+	status = read_text(TEXT_STATUS, status_buffer, sizeof(status_buffer));
+	if (smaps == sizeof(buffer) || status == sizeof(status_buffer))
+		text_full();
+
+	if (channel->nr_samples == CHANNEL_MAX_SAMPLES)
+		text_full();
+	r->sample = channel->nr_samples++;
+	s->smaps = keep_text(buffer, smaps);
+	s->status = keep_text(status_buffer, status);
+	for (unsigned i = 0; i < STEP_VEC_PAGES; i++) {
+		if (call3(__NR_mincore, STEP_WINDOW + i * PAGE, PAGE, (uint64_t)&vec))
+			vec = 0xff;
+		s->core[i] = vec;
+	}
+}
+
+/* ---- Steps ------------------------------------------------------------------------------- */
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	signo = number;
+	code = info->si_code;
+	signal_address = (uint64_t)info->si_addr;
+	__builtin_longjmp(back, 1);
+}
+
+static __attribute__((naked, used)) void restore(void)
+{
+	__asm__ volatile("mov $15, %eax\n\tsyscall");
+}
+
+/* ours.c's look() does the same. */
+static uint64_t look(uint64_t addr, uint64_t len)
+{
+	uint64_t sum = 0, end_at = addr + len;
+
+	for (; addr < end_at && addr % 8; addr++)
+		sum = sum * LOOK_FACTOR + *(volatile unsigned char *)addr;
+	for (; end_at - addr >= 8; addr += 8)
+		sum = sum * LOOK_FACTOR + *(volatile uint64_t *)addr;
+	for (; addr < end_at; addr++)
+		sum = sum * LOOK_FACTOR + *(volatile unsigned char *)addr;
+	return sum;
+}
+
+static int64_t make_call(const struct step *s, const uint64_t *a)
+{
+	if (s->nr == __NR_shmat && a[0] < STEP_NR_SEGMENTS)
+		return call3(__NR_shmat, (uint64_t)channel->segment[a[0]], a[1], a[2]);
+	return call6(s->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static int64_t make_write(const uint64_t *a)
+{
+	uint64_t len = a[2] < sizeof(buffer) ? a[2] : sizeof(buffer);
+
+	memset(buffer, (int)a[3], len);
+	return call6(__NR_pwrite64, STEP_FD + a[0], (uint64_t)buffer, len, a[1], 0, 0);
+}
+
+static void make_access(const struct step *s, const uint64_t *a, struct record *r)
+{
+	signo = 0;
+	code = 0;
+	signal_address = 0;
+	r->result = 0;
+	if (!__builtin_setjmp(back)) {
+		if (s->kind == STEP_LOAD)
+			r->result = (int64_t)look(a[0], a[1]);
+		else if (s->kind == STEP_STORE)
+			*(volatile unsigned char *)a[0] = (unsigned char)a[1];
+		else
+			((void (*)(void))a[0])();
+	}
+	r->signo = signo;
+	r->code = code;
+	r->address = signal_address;
+}
+
+static void pass_on(uint32_t next)
+{
+	__atomic_store_n(&channel->next, next, __ATOMIC_RELEASE);
+	call6(__NR_futex, (uint64_t)&channel->next, FUTEX_WAKE, STEP_MAX_PROCESSES, 0, 0, 0);
+}
+
+static void wait_until(const uint32_t *word, uint32_t value)
+{
+	uint32_t now, spins = 0;
+
+	while ((now = __atomic_load_n(word, __ATOMIC_ACQUIRE)) != value) {
+		if (++spins > 100)
+			call6(__NR_futex, (uint64_t)word, FUTEX_WAIT, now, 0, 0, 0);
+	}
+}
+
+static void set_limits(void)
+{
+	static const int limits[] = CHANNEL_LIMITS;
+	uint64_t now[2];
+
+	for (unsigned i = 0; i < CHANNEL_NR_LIMITS; i++) {
+		if (call6(__NR_prlimit64, 0, (uint64_t)limits[i], 0, (uint64_t)now, 0, 0))
+			end(5);
+		if (channel->limit[i] >= now[0])
+			continue;
+		now[0] = now[1] = channel->limit[i];
+		if (call6(__NR_prlimit64, 0, (uint64_t)limits[i], (uint64_t)now, 0, 0, 0))
+			end(5);
+	}
+}
+
+static void settle(void)
+{
+	call3(__NR_prctl, PR_SET_PDEATHSIG, 9, 0);
+	channel->pid[me] = (int32_t)call3(__NR_getpid, 0, 0, 0);
+}
+
+/* All are children of the tool, which sees each of them end. */
+static int64_t make_process(uint32_t number, struct record *r)
+{
+	long pid = call6(__NR_clone, CLONE_PARENT | 17 /* SIGCHLD */, 0, 0, 0, 0, 0);
+
+	if (pid < 0)
+		return pid;
+	if (pid == 0) {
+		me = number;
+		open_texts();
+		settle();
+		last_maps.len = 0;
+		r->born = keep_maps();
+		pass_on(channel->next + 1);
+	}
+	return 0;
+}
+
+/* True: the step is over for this process, false: somebody else notes what is to be noted. */
+static bool make_step(uint32_t i)
+{
+	const struct step *s = &channel->step[i];
+	struct record *r = &channel->record[i];
+	uint64_t a[6];
+
+	memcpy(a, s->arg, sizeof(a));
+	if (s->slot_arg >= 0)
+		a[s->slot_arg] += channel->slot[s->slot];
+	r->signo = 0;
+	r->code = 0;
+	r->address = 0;
+	switch (s->kind) {
+	case STEP_CALL:
+		r->result = make_call(s, a);
+		if (s->nr == __NR_mincore)
+			memcpy(r->vec, channel->vec, sizeof(r->vec));
+		break;
+	case STEP_WRITE:
+		r->result = make_write(a);
+		break;
+	case STEP_FORK:
+		r->result = make_process((uint32_t)a[0], r);
+		if (me == a[0])
+			return false;
+		if (r->result == 0)
+			wait_until(&channel->next, i + 1);
+		break;
+	case STEP_EXIT:
+		/* The tool passes on when all of it is gone. */
+		end(0);
+	default:
+		make_access(s, a, r);
+	}
+	if (s->into_slot >= 0 && !(r->result < 0 && r->result >= -4095))
+		channel->slot[s->into_slot] = (uint64_t)r->result;
+	return true;
+}
+
+static void run(void)
+{
+	uint32_t i = 0;
+
+	for (; i < channel->nr_steps; i++) {
+		uint8_t plan = channel->plan[i];
+
+		if (!(plan & PLAN_MADE) || channel->step[i].process != me)
+			continue;
+		wait_until(&channel->next, i);
+		channel->at_step[me] = i;
+		if (!make_step(i))
+			continue;
+		if (plan & PLAN_MAPS)
+			channel->record[i].maps = keep_maps();
+		if (plan & PLAN_SAMPLE)
+			take_sample(&channel->record[i]);
+		while (++i < channel->nr_steps && !(channel->plan[i] & PLAN_MADE))
+			;
+		if (i < channel->nr_steps && channel->step[i].process == me)
+			__atomic_store_n(&channel->next, i, __ATOMIC_RELEASE);
+		else
+			pass_on(i);
+		i--;
+	}
+	/* Who ended sooner would be missed by the others. */
+	while ((i = __atomic_load_n(&channel->next, __ATOMIC_ACQUIRE)) < channel->nr_steps)
+		call6(__NR_futex, (uint64_t)&channel->next, FUTEX_WAIT, i, 0, 0, 0);
+	end(0);
+}
+
+void child_main(void)
+{
+	static const int signals[] = { 11, 7, 4, 5 }; /* SIGSEGV, SIGBUS, SIGILL, SIGTRAP */
+	struct sigaction action = {
+		.sa_handler = (__sighandler_t)(void (*)(void))on_signal,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER_FLAG,
+		.sa_restorer = restore,
+	};
+	stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
+
+	if (call6(__NR_mmap, CHANNEL_ADDRESS, sizeof(struct channel), PROT_RW, MAP_SHARED_FIXED, CHANNEL_FD, 0) !=
+	    CHANNEL_ADDRESS)
+		end(2);
+	call3(__NR_sigaltstack, (uint64_t)&stack, 0, 0);
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		call6(__NR_rt_sigaction, (uint64_t)signals[i], (uint64_t)&action, 0, 8, 0, 0);
+	for (unsigned i = 0; i < sizeof(signal_stack); i += PAGE)
+		((volatile char *)signal_stack)[i] = 0;
+	for (unsigned i = 0; i < sizeof(buffer); i += PAGE)
+		((volatile char *)buffer)[i] = 0;
+	for (unsigned i = 0; i < sizeof(status_buffer); i += PAGE)
+		((volatile char *)status_buffer)[i] = 0;
+	open_texts();
+	settle();
+	__atomic_store_n(&channel->state, CHANNEL_READY, __ATOMIC_RELEASE);
+	call6(__NR_futex, (uint64_t)&channel->state, FUTEX_WAKE, 1, 0, 0, 0);
+	wait_until(&channel->state, CHANNEL_GO);
+	set_limits();
+	run();
+	end(0);
+}
+
+__asm__(".globl _start\n"
+	"_start:\n"
+	"	xor %ebp, %ebp\n"
+	"	and $-16, %rsp\n"
+	"	call child_main\n"
+	"	hlt\n");

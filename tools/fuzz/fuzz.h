@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* quire fuzz, as main.c calls it. */
+#ifndef TOOLS_FUZZ_FUZZ_H
+#define TOOLS_FUZZ_FUZZ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct fuzz_options {
+	uint64_t seed;       /* the first round's number */
+	bool seed_given;     /* false: a fresh one */
+	uint64_t steps;      /* compared, all jobs together; 0: no end */
+	double seconds;      /* 0: no end */
+	unsigned processes;  /* at most so many in a round; 0: as the profile says */
+	const char *profile; /* NULL: each round's number chooses */
+	bool minimize, quiet;
+	unsigned jobs;       /* 0: as many as there are CPUs */
+};
+
+/* 0 nothing differed, 1 something did, 3 a round could not be played; 77: the host forbids a call that is needed. */
+int fuzz_run(const struct fuzz_options *options);
+
+bool fuzz_has_profile(const char *name);
+void fuzz_list_profiles(FILE *to);
+
+#endif

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The random rounds. See generate.h. A profile says how often each kind of step comes and where it aims; what the
+ * arguments of a call can be is said once, for all of them.
+ */
+#include "generate.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
+#define PAGE STEP_PAGE
+
+/* ---- Profiles ---------------------------------------------------------------------------- */
+
+enum make {
+	MAKE_MMAP, MAKE_MUNMAP, MAKE_MPROTECT, MAKE_MREMAP, MAKE_MADVISE, MAKE_MLOCK, MAKE_MLOCKALL, MAKE_BRK, MAKE_MSEAL,
+	MAKE_REMAP_FILE_PAGES, MAKE_FTRUNCATE, MAKE_WRITE, MAKE_MSYNC, MAKE_MINCORE, MAKE_STORE, MAKE_LOAD, MAKE_EXECUTE, MAKE_FORK,
+	MAKE_EXIT, NR_MAKES
+};
+
+struct profile {
+	const char *name, *about;
+	unsigned share;            /* of rounds whose profile the number chooses */
+	unsigned steps, processes; /* a round, at most */
+	unsigned hostile;          /* percent of arguments from beyond the window, unaligned, too long */
+	unsigned files;            /* percent of mappings that are of files */
+	unsigned shared;           /* percent of mappings that are shared */
+	unsigned limits;           /* percent of rounds with limits */
+	uint16_t weight[NR_MAKES];
+};
+
+static const struct profile profiles[] = {
+	{ "default", "everything", 40, 300, 1, 10, 33, 33, 30,
+	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 110, [MAKE_MPROTECT] = 140, [MAKE_MREMAP] = 100, [MAKE_MADVISE] = 100,
+	    [MAKE_MLOCK] = 40, [MAKE_MLOCKALL] = 10, [MAKE_BRK] = 12, [MAKE_MSEAL] = 2, [MAKE_REMAP_FILE_PAGES] = 10,
+	    [MAKE_FTRUNCATE] = 10, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 15, [MAKE_MINCORE] = 10, [MAKE_STORE] = 130,
+	    [MAKE_LOAD] = 70, [MAKE_EXECUTE] = 20 } },
+	{ "merge", "few kinds of areas, which meet and merge", 20, 400, 1, 2, 10, 5, 5,
+	  { [MAKE_MMAP] = 200, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 200, [MAKE_MREMAP] = 150, [MAKE_MADVISE] = 60,
+	    [MAKE_MLOCK] = 20, [MAKE_BRK] = 30, [MAKE_STORE] = 300, [MAKE_LOAD] = 30 } },
+	{ "files", "files mapped several times, cut, extended and written", 20, 300, 1, 5, 85, 50, 10,
+	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 80, [MAKE_MREMAP] = 60, [MAKE_MADVISE] = 90,
+	    [MAKE_MLOCK] = 20, [MAKE_REMAP_FILE_PAGES] = 30, [MAKE_FTRUNCATE] = 60, [MAKE_WRITE] = 60, [MAKE_MSYNC] = 40,
+	    [MAKE_MINCORE] = 30, [MAKE_STORE] = 180, [MAKE_LOAD] = 120, [MAKE_EXECUTE] = 15 } },
+	{ "hostile", "arguments that no program would give", 10, 300, 1, 55, 33, 33, 30,
+	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 120, [MAKE_MREMAP] = 140, [MAKE_MADVISE] = 140,
+	    [MAKE_MLOCK] = 60, [MAKE_MLOCKALL] = 20, [MAKE_BRK] = 20, [MAKE_MSEAL] = 8, [MAKE_REMAP_FILE_PAGES] = 40,
+	    [MAKE_FTRUNCATE] = 10, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 40, [MAKE_MINCORE] = 40, [MAKE_STORE] = 60,
+	    [MAKE_LOAD] = 60, [MAKE_EXECUTE] = 20 } },
+	{ "limits", "close to what the process may have", 10, 300, 1, 8, 20, 20, 100,
+	  { [MAKE_MMAP] = 260, [MAKE_MUNMAP] = 100, [MAKE_MPROTECT] = 100, [MAKE_MREMAP] = 140, [MAKE_MADVISE] = 60,
+	    [MAKE_MLOCK] = 140, [MAKE_MLOCKALL] = 30, [MAKE_BRK] = 60, [MAKE_STORE] = 100, [MAKE_LOAD] = 30 } },
+};
+#define NR_PROFILES (sizeof(profiles) / sizeof(profiles[0]))
+
+const char *generate_profile_name(unsigned i, const char **about)
+{
+	if (i >= NR_PROFILES)
+		return NULL;
+	*about = profiles[i].about;
+	return profiles[i].name;
+}
+
+static const struct profile *find_profile(const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_PROFILES; i++)
+		if (strcmp(profiles[i].name, name) == 0)
+			return &profiles[i];
+	return NULL;
+}
+
+const char *generate_profile(const char *name)
+{
+	const struct profile *profile = find_profile(name);
+
+	return profile ? profile->name : NULL;
+}
+
+/* ---- Chance ------------------------------------------------------------------------------ */
+
+struct draw {
+	uint64_t state;
+	const struct profile *profile;
+	bool no_random;
+	unsigned alive; /* processes that may be there, a bit each; nobody knows whether a fork was refused */
+	unsigned processes;
+	unsigned runs;  /* steps that the same process goes on making */
+	uint8_t process;
+};
+
+static uint64_t rnd(struct draw *d)
+{
+	uint64_t z = (d->state += 0x9e3779b97f4a7c15ull);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+static uint64_t below(struct draw *d, uint64_t n)
+{
+	return rnd(d) % n;
+}
+
+static bool one_in(struct draw *d, uint64_t n)
+{
+	return below(d, n) == 0;
+}
+
+static bool percent(struct draw *d, unsigned n)
+{
+	return below(d, 100) < n;
+}
+
+#define ANY_OF(d, array) ((array)[below(d, sizeof(array) / sizeof((array)[0]))])
+
+/* ---- Arguments --------------------------------------------------------------------------- */
+
+static uint64_t any_address(struct draw *d)
+{
+	uint64_t inside = STEP_WINDOW + below(d, STEP_WINDOW_PAGES) * PAGE;
+
+	if (!percent(d, d->profile->hostile))
+		return inside;
+	switch (below(d, 9)) {
+	case 0:
+		return 0;
+	case 1:
+		return STEP_TASK_END - below(d, 3) * PAGE;
+	case 2:
+		return ~0ull - below(d, 3) * PAGE;
+	case 3:
+		return below(d, 40) * PAGE;
+	case 4:
+		return 1ull << 63 | below(d, 4) * PAGE; /* the kernel's half, or no address at all */
+	case 5:
+		return rnd(d) >> below(d, 64);
+	default:
+		return inside + below(d, PAGE);
+	}
+}
+
+static uint64_t any_length(struct draw *d)
+{
+	uint64_t pages = 1 + below(d, one_in(d, 4) ? STEP_WINDOW_PAGES : 5);
+
+	if (!percent(d, d->profile->hostile))
+		return pages * PAGE;
+	switch (below(d, 6)) {
+	case 0:
+		return 0;
+	case 1:
+		return ~0ull - below(d, 2 * PAGE);
+	case 2:
+		return 1ull << (30 + below(d, 18));
+	default:
+		return below(d, STEP_WINDOW_PAGES * PAGE);
+	}
+}
+
+static uint64_t any_prot(struct draw *d)
+{
+	static const uint8_t common[] = { 3, 3, 3, 1, 1, 0, 5, 7, 2, 4, 6 };
+
+	if (percent(d, d->profile->hostile) && one_in(d, 6))
+		return rnd(d) & 0x0300000f;
+	return ANY_OF(d, common);
+}
+
+/* Aims an address argument at an earlier result now and then. */
+static void aim(struct draw *d, struct step *s, int arg)
+{
+	if (!one_in(d, 6))
+		return;
+	s->slot_arg = (int8_t)arg;
+	s->slot = (int8_t)below(d, 4);
+	s->arg[arg] = below(d, 4) * PAGE;
+}
+
+static uint64_t any_file(struct draw *d)
+{
+	static const uint8_t common[] = {
+		STEP_FILE_TMPFS, STEP_FILE_TMPFS, STEP_FILE_AGAIN, STEP_FILE_READ_ONLY, STEP_FILE_DISK, STEP_FILE_DISK,
+		STEP_FILE_DISK_READ_ONLY, STEP_FILE_MEMFD,
+	};
+
+	if (one_in(d, 40))
+		return STEP_FILE_WRITE_ONLY;
+	return ANY_OF(d, common);
+}
+
+static uint64_t any_writable_file(struct draw *d)
+{
+	static const uint8_t common[] = { STEP_FILE_TMPFS, STEP_FILE_AGAIN, STEP_FILE_DISK, STEP_FILE_MEMFD };
+
+	return one_in(d, 20) ? any_file(d) : ANY_OF(d, common);
+}
+
+static void range(struct draw *d, struct step *s, int nr)
+{
+	s->nr = (int16_t)nr;
+	s->arg[0] = any_address(d);
+	s->arg[1] = any_length(d);
+	aim(d, s, 0);
+}
+
+/* ---- Calls ------------------------------------------------------------------------------- */
+
+static uint64_t mmap_flags(struct draw *d, struct step *s, uint64_t flags)
+{
+	if (!one_in(d, 4))
+		flags |= MAP_FIXED;
+	else if (one_in(d, 2))
+		flags |= MAP_FIXED_NOREPLACE;
+	else if (one_in(d, 2))
+		s->arg[0] = 0;
+	if (one_in(d, 12))
+		flags |= MAP_NORESERVE;
+	if (one_in(d, 14))
+		flags |= MAP_GROWSDOWN;
+	if (one_in(d, 14))
+		flags |= MAP_STACK;
+	if (one_in(d, 14))
+		flags |= MAP_LOCKED;
+	if (one_in(d, 14))
+		flags |= MAP_POPULATE;
+	if (one_in(d, 30))
+		flags |= MAP_DENYWRITE | MAP_EXECUTABLE;
+	if (one_in(d, 60))
+		flags |= 1ull << below(d, 27);
+	/* No pool of huge pages is modelled; MAP_32BIT starts at a random place for most. */
+	flags &= ~(uint64_t)(MAP_HUGETLB | MAP_32BIT);
+	if (d->no_random && one_in(d, 10))
+		flags |= MAP_32BIT;
+	return flags;
+}
+
+static void make_mmap(struct draw *d, struct step *s)
+{
+	uint64_t flags = percent(d, d->profile->shared) ? MAP_SHARED : MAP_PRIVATE;
+
+	s->nr = SYS_mmap;
+	s->arg[0] = any_address(d);
+	s->arg[1] = any_length(d);
+	s->arg[2] = any_prot(d);
+	if (one_in(d, 50))
+		flags = below(d, 16);
+	s->arg[4] = ~0ull;
+	if (percent(d, d->profile->files)) {
+		s->arg[4] = STEP_FD + any_file(d);
+		s->arg[5] = below(d, STEP_FILE_PAGES) * PAGE;
+		if (percent(d, d->profile->hostile) && one_in(d, 8))
+			s->arg[5] = rnd(d) >> below(d, 64);
+		if (one_in(d, 200))
+			s->arg[4] = STEP_FD + STEP_NR_FILES; /* not open */
+	} else {
+		flags |= MAP_ANONYMOUS;
+	}
+	flags = mmap_flags(d, s, flags);
+	/*
+	 * Shared memory that overcommit refuses: Linux has taken away by then what MAP_FIXED was to
+	 * replace, Quire has changed nothing (docs/conformance.md).
+	 */
+	if ((flags & MAP_ANONYMOUS) && (flags & MAP_SHARED) && s->arg[1] > 1ull << 33)
+		s->arg[1] = PAGE;
+	/* That this is no memory that survives a crash, ext4 says at a private mapping too. */
+	if (s->arg[4] == STEP_FD + STEP_FILE_DISK || s->arg[4] == STEP_FD + STEP_FILE_DISK_READ_ONLY)
+		flags &= ~(uint64_t)MAP_SYNC;
+	/* Nor may a round fill the host's memory. */
+	if (s->arg[1] > 64 * PAGE)
+		flags &= ~(uint64_t)MAP_POPULATE;
+	s->arg[3] = flags;
+	s->into_slot = (int8_t)below(d, 4);
+}
+
+static void make_mremap(struct draw *d, struct step *s)
+{
+	static const uint8_t common[] = { 0, 1, 1, 3, 3, 5, 7 };
+
+	range(d, s, SYS_mremap);
+	s->arg[2] = one_in(d, 2) ? s->arg[1] : any_length(d);
+	s->arg[3] = one_in(d, 20) ? below(d, 16) : ANY_OF(d, common);
+	s->arg[4] = any_address(d);
+	s->into_slot = (int8_t)below(d, 4);
+}
+
+static void make_madvise(struct draw *d, struct step *s)
+{
+	static const uint8_t advices[] = { 0, 1, 2, 3, 4, 4, 4, 8, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+					   21, 22, 23, 24, 102, 102, 103, 103, 5, 99 };
+
+	range(d, s, SYS_madvise);
+	s->arg[2] = ANY_OF(d, advices);
+	/* These fill the tables: a round may not fill the host. */
+	if ((s->arg[2] == MADV_POPULATE_READ || s->arg[2] == MADV_POPULATE_WRITE || s->arg[2] == 102) && s->arg[1] < 1ull << 60)
+		s->arg[1] %= 64 * PAGE;
+}
+
+static void make_mlock(struct draw *d, struct step *s)
+{
+	static const int calls[] = { SYS_mlock, SYS_munlock, SYS_mlock2, SYS_munlock };
+
+	range(d, s, ANY_OF(d, calls));
+	s->arg[2] = s->nr == SYS_mlock2 ? below(d, 3) : 0;
+}
+
+static void make_store(struct draw *d, struct step *s)
+{
+	s->kind = STEP_STORE;
+	s->arg[0] = any_address(d);
+	s->arg[1] = 1 + below(d, 255);
+	aim(d, s, 0);
+	/* The first byte of a page may be executed: it is a return instruction or was never written. */
+	if (s->arg[0] % PAGE == 0 && one_in(d, 2))
+		s->arg[0] += 1 + below(d, PAGE - 1);
+	else if (s->arg[0] % PAGE == 0)
+		s->arg[1] = 0xc3;
+}
+
+static void make(struct draw *d, struct step *s, enum make what)
+{
+	static const uint8_t syncs[] = { 1, 4, 2, 6, 0, 5 };
+
+	switch (what) {
+	case MAKE_MMAP:
+		make_mmap(d, s);
+		break;
+	case MAKE_MUNMAP:
+		range(d, s, SYS_munmap);
+		if (s->arg[1] > STEP_WINDOW_PAGES * PAGE && s->arg[1] < 1ull << 47)
+			s->arg[1] = PAGE;
+		break;
+	case MAKE_MPROTECT:
+		range(d, s, SYS_mprotect);
+		s->arg[2] = any_prot(d);
+		break;
+	case MAKE_MREMAP:
+		make_mremap(d, s);
+		break;
+	case MAKE_MADVISE:
+		make_madvise(d, s);
+		break;
+	case MAKE_MLOCK:
+		make_mlock(d, s);
+		break;
+	case MAKE_MLOCKALL:
+		s->nr = one_in(d, 2) ? SYS_munlockall : SYS_mlockall;
+		s->arg[0] = s->nr == SYS_mlockall ? below(d, 9) : 0;
+		break;
+	case MAKE_BRK:
+		s->nr = SYS_brk;
+		s->arg[0] = one_in(d, 4) ? any_address(d) : below(d, 32) * PAGE + below(d, 3);
+		s->slot_arg = s->arg[0] < 64 * PAGE ? 0 : STEP_NO_SLOT;
+		s->slot = STEP_BREAK;
+		break;
+	case MAKE_MSEAL:
+		range(d, s, SYS_mseal);
+		s->arg[2] = one_in(d, 10);
+		break;
+	case MAKE_REMAP_FILE_PAGES:
+		range(d, s, SYS_remap_file_pages);
+		s->arg[2] = one_in(d, 10) ? any_prot(d) : 0;
+		s->arg[3] = below(d, STEP_FILE_PAGES);
+		s->arg[4] = one_in(d, 10) ? rnd(d) & 0x1ffff : 0;
+		break;
+	case MAKE_FTRUNCATE:
+		s->nr = SYS_ftruncate;
+		s->arg[0] = STEP_FD + any_writable_file(d);
+		s->arg[1] = one_in(d, 3) ? below(d, STEP_FILE_PAGES) * PAGE : below(d, STEP_FILE_PAGES * PAGE);
+		break;
+	case MAKE_WRITE:
+		s->kind = STEP_WRITE;
+		s->arg[0] = any_writable_file(d);
+		s->arg[1] = below(d, STEP_FILE_PAGES * PAGE);
+		s->arg[2] = one_in(d, 2) ? 1 + below(d, 100) : below(d, 3 * PAGE);
+		s->arg[3] = 0xc3; /* whatever page begins with it may be executed */
+		break;
+	case MAKE_MSYNC:
+		range(d, s, SYS_msync);
+		s->arg[2] = ANY_OF(d, syncs);
+		break;
+	case MAKE_MINCORE:
+		range(d, s, SYS_mincore);
+		s->arg[2] = STEP_VEC;
+		/* More than there is room for is asked for only where the answer is an error. */
+		if (s->arg[1] > STEP_VEC_PAGES * PAGE && s->arg[1] < 1ull << 47)
+			s->arg[1] = PAGE;
+		break;
+	case MAKE_STORE:
+		make_store(d, s);
+		break;
+	case MAKE_LOAD:
+		s->kind = STEP_LOAD;
+		s->arg[0] = any_address(d);
+		s->arg[1] = one_in(d, 2) ? 1 : 1 + below(d, 3 * PAGE);
+		aim(d, s, 0);
+		break;
+	case MAKE_EXECUTE:
+		s->kind = STEP_EXECUTE;
+		s->arg[0] = any_address(d) & ~(PAGE - 1);
+		break;
+	case MAKE_FORK:
+	case MAKE_EXIT:
+	case NR_MAKES:
+		break;
+	}
+}
+
+/* ---- Processes --------------------------------------------------------------------------- */
+
+static void make_fork(struct draw *d, struct step *s)
+{
+	unsigned child = (unsigned)below(d, d->processes);
+
+	s->kind = STEP_FORK;
+	s->arg[0] = child;
+	d->alive |= 1u << child;
+	if (one_in(d, 2))
+		d->process = (uint8_t)child;
+}
+
+static void make_exit(struct draw *d, struct step *s)
+{
+	s->kind = STEP_EXIT;
+	if (s->process == 0)
+		s->process = (uint8_t)below(d, d->processes);
+	if (s->process != 0)
+		d->alive &= ~(1u << s->process);
+	d->runs = 0;
+}
+
+static void choose_process(struct draw *d)
+{
+	if (d->runs) {
+		d->runs--;
+		return;
+	}
+	do
+		d->process = (uint8_t)below(d, d->processes);
+	while (!(d->alive & 1u << d->process));
+	d->runs = (unsigned)below(d, 8);
+}
+
+/* ---- Rounds ------------------------------------------------------------------------------ */
+
+static const struct profile *choose_profile(struct draw *d)
+{
+	unsigned total = 0, pick, i;
+
+	for (i = 0; i < NR_PROFILES; i++)
+		total += profiles[i].share;
+	pick = (unsigned)below(d, total);
+	for (i = 0; pick >= profiles[i].share; i++)
+		pick -= profiles[i].share;
+	return &profiles[i];
+}
+
+static void draw_limits(struct draw *d, struct round *round)
+{
+	static const uint64_t memlocks[] = { 0, 16 * PAGE, 64 * PAGE, 4096 * PAGE };
+
+	round->limit_as = round->limit_data = ~0ull;
+	round->limit_stack = 8 << 20;
+	round->limit_memlock = ANY_OF(d, memlocks);
+	if (!percent(d, d->profile->limits))
+		return;
+	if (one_in(d, 2))
+		round->limit_data = below(d, 64) * PAGE;
+	if (one_in(d, 2))
+		round->limit_as = below(d, 64) * PAGE;
+	if (one_in(d, 3))
+		round->limit_stack = below(d, 32) * PAGE;
+}
+
+static enum make choose_make(struct draw *d, unsigned total)
+{
+	unsigned pick = (unsigned)below(d, total), i;
+
+	for (i = 0; pick >= d->profile->weight[i]; i++)
+		pick -= d->profile->weight[i];
+	return (enum make)i;
+}
+
+void generate_round(struct round *round, uint64_t seed, const char *profile, unsigned processes)
+{
+	struct draw d = { .state = seed * 0x2545f4914f6cdd1dull, .alive = 1 };
+	unsigned i, total = 0;
+
+	d.profile = profile ? find_profile(profile) : choose_profile(&d);
+	d.no_random = one_in(&d, 5);
+	d.processes = processes ? processes : d.profile->processes;
+	round->seed = seed;
+	round->profile = d.profile->name;
+	round->no_random = d.no_random;
+	round->left_out = NULL;
+	draw_limits(&d, round);
+	for (i = 0; i < NR_MAKES; i++)
+		total += d.profile->weight[i];
+	round->nr_steps = d.profile->steps / 2 + (unsigned)below(&d, d.profile->steps / 2);
+	for (i = 0; i < round->nr_steps; i++) {
+		struct step *s = &round->steps[i];
+		enum make what = choose_make(&d, total);
+
+		choose_process(&d);
+		*s = (struct step){ .kind = STEP_CALL, .process = d.process, .slot_arg = STEP_NO_SLOT,
+				    .into_slot = STEP_NO_SLOT };
+		if (what == MAKE_FORK && d.processes > 1)
+			make_fork(&d, s);
+		else if (what == MAKE_EXIT && d.processes > 1)
+			make_exit(&d, s);
+		else
+			make(&d, s, what < MAKE_FORK ? what : MAKE_STORE);
+	}
+}

@@ -1,0 +1,894 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The player's side on the simulated machine: files with the same bytes as the host's, a space taken over from what
+ * /proc shows of the fresh process, the calls and accesses. It plays first, so it is here that a step is found to be one that
+ * cannot be compared, and left out. Called by play.c.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../kernel_view.h"
+#include "player.h"
+
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
+#define PAGE STEP_PAGE
+#define LOW_END 0x80000000ull
+#define RETURN_INSTRUCTION 0xc3
+#define CHECK_EVERY 16  /* steps: the walk over all tables costs more than most of them */
+#define SAMPLE_EVERY 32 /* steps */
+#define MAX_LOOKS 32    /* pages at the start of an area whose bytes are compared at the end */
+
+/* ---- Files ------------------------------------------------------------------------------- */
+
+/* What is dropped reads as zeroes afterwards: nothing to be done. */
+static int punch(struct quire_object *object, uint64_t start, uint64_t end)
+{
+	(void)object;
+	(void)start;
+	(void)end;
+	return 0;
+}
+
+/* The disk keeps nothing: pages stay in the cache, and holes read as zeroes. */
+static int write_back(struct quire_object *object, struct quire_page *page)
+{
+	(void)object;
+	(void)page;
+	return 0;
+}
+
+static const struct quire_file_ops memory_ops = { .punch_hole = punch };
+static const struct quire_file_ops disk_ops = { .punch_hole = punch, .write_page = write_back };
+
+static void set_up_file(struct player *p, struct our_file *f, struct our_file *same, const struct quire_file_ops *ops,
+			uint32_t object_flags, uint32_t flags, const struct stat *st, const char *path)
+{
+	memset(f, 0, sizeof(*f));
+	if (same) {
+		f->object = same->object;
+	} else {
+		quire_object_init(p->q, &f->own, ops, 0, object_flags);
+		f->object = &f->own;
+	}
+	snprintf(f->path, sizeof(f->path), "%s", path);
+	f->file = (struct quire_file){
+		.object = f->object,
+		.flags = flags,
+		.refs = 1,
+		.path = f->path,
+		.inode = st->st_ino,
+		.dev_major = (uint32_t)(st->st_dev >> 8) & 0xfff,
+		.dev_minor = (uint32_t)(st->st_dev & 0xff) | (uint32_t)((st->st_dev >> 12) & 0xfff00),
+	};
+}
+
+/* As theirs.c fills the host's. */
+static void fill_file(struct our_file *f, unsigned number)
+{
+	unsigned char block[PAGE];
+	unsigned j;
+
+	for (j = 0; j < STEP_FILE_PAGES - 1; j++) {
+		memset(block, (int)(0x10 * number + j + 1), sizeof(block));
+		block[0] = RETURN_INSTRUCTION;
+		quire_object_write(f->object, j * PAGE, block, j == STEP_FILE_PAGES - 2 ? 100 : sizeof(block));
+	}
+}
+
+static struct our_file *same_file(struct player *p, unsigned number)
+{
+	if (number == STEP_FILE_AGAIN)
+		return &p->file[STEP_FILE_TMPFS];
+	if (number == STEP_FILE_DISK_READ_ONLY)
+		return &p->file[STEP_FILE_DISK];
+	return NULL;
+}
+
+static void set_up_files(struct player *p)
+{
+	unsigned i;
+
+	for (i = 0; i < STEP_NR_FILES; i++) {
+		struct our_file *same = same_file(p, i);
+		bool disk = i == STEP_FILE_DISK || i == STEP_FILE_DISK_READ_ONLY;
+		uint32_t flags = QUIRE_FILE_DELETED;
+		struct stat st;
+
+		if (i != STEP_FILE_WRITE_ONLY)
+			flags |= QUIRE_FILE_READ;
+		if (i != STEP_FILE_READ_ONLY && i != STEP_FILE_DISK_READ_ONLY)
+			flags |= QUIRE_FILE_WRITE;
+		fstat((int)(STEP_FD + i), &st);
+		set_up_file(p, &p->file[i], same, disk ? &disk_ops : &memory_ops,
+			    disk ? 0 : QUIRE_OBJECT_SHMEM | QUIRE_OBJECT_NOSYNC, flags, &st, p->path[i]);
+		if (disk)
+			p->file[i].file.map_align = 2 << 20;
+		if (!same)
+			fill_file(&p->file[i], i);
+	}
+}
+
+/* ---- The space --------------------------------------------------------------------------- */
+
+/* The kernel's own mappings cannot be cut. */
+static int never_split(struct quire_vma *vma, quire_uaddr_t addr)
+{
+	(void)vma;
+	(void)addr;
+	return -QUIRE_EINVAL;
+}
+
+/* What mlock() finds there; nobody looks at it. */
+static int some_page(struct quire_vmf *vmf)
+{
+	vmf->page = quire_page_alloc(vmf->vma->mm->q, QUIRE_GFP_USER, 0);
+	return vmf->page ? 0 : -QUIRE_ENOMEM;
+}
+
+static const struct quire_vm_ops named_ops[] = {
+	{ .name = "[vvar]", .may_split = never_split },
+	{ .name = "[vdso]", .may_split = never_split, .fault = some_page },
+	{ .name = "[vvar_vclock]", .may_split = never_split },
+};
+
+static struct our_file *adopted_file(struct player *p, const struct world_area *area)
+{
+	struct stat st = { .st_ino = area->inode };
+	struct our_file *f;
+	unsigned i;
+
+	for (i = 0; i < p->nr_adopted; i++)
+		if (strcmp(p->adopted[i].path, area->name) == 0)
+			return &p->adopted[i];
+	if (p->nr_adopted == PLAYER_MAX_ADOPTED)
+		return NULL;
+	f = &p->adopted[p->nr_adopted++];
+	set_up_file(p, f, NULL, &memory_ops, QUIRE_OBJECT_SHMEM | QUIRE_OBJECT_NOSYNC, QUIRE_FILE_READ | QUIRE_FILE_WRITE,
+		    &st, area->name);
+	quire_object_truncate(f->object, 1 << 30);
+	f->file.dev_major = area->dev_major;
+	f->file.dev_minor = area->dev_minor;
+	return f;
+}
+
+static bool broken_start(struct player *p, const char *what, int err)
+{
+	text_printf(&p->result.what, "cannot take the process over: %s: errno %d\n", what, -err);
+	return false;
+}
+
+static bool adopt_area(struct player *p, struct view *view, const struct world_area *area)
+{
+	struct quire_area_desc desc = { .start = area->start, .end = area->end, .flags = area->flags };
+	struct quire_page *page;
+	struct our_file *f;
+	uint64_t addr;
+	size_t k;
+	int err;
+
+	if (area->inode) {
+		f = adopted_file(p, area);
+		if (!f)
+			return broken_start(p, "too many files", 0);
+		desc.file = &f->file;
+		desc.pgoff = area->pgoff;
+	} else {
+		desc.pgoff = area->start / PAGE;
+		for (k = 0; k < QUIRE_ARRAY_SIZE(named_ops); k++)
+			if (strcmp(area->name, named_ops[k].name) == 0)
+				desc.ops = &named_ops[k];
+	}
+	err = quire_insert_vm_area(p->mm[0], &desc);
+	if (err)
+		return broken_start(p, area->name, err);
+	/* What the loader and the program's start-up wrote has an owner. */
+	if (desc.flags & (QUIRE_VM_SHARED | QUIRE_VM_PFNMAP | QUIRE_VM_IO | QUIRE_VM_MIXEDMAP) ||
+	    !view_find_private(view, area->start, area->end, &addr))
+		return true;
+	err = quire_get_user_page(p->mm[0], addr, QUIRE_ACCESS_WRITE | QUIRE_ACCESS_FORCE, &page);
+	if (err)
+		return broken_start(p, "a page that was written", err);
+	quire_page_put(p->q, page);
+	return true;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* None is raised: that is not everybody's right. */
+static bool set_limits(struct player *p)
+{
+	const struct round *r = p->round;
+	struct quire_limits *l = &p->mm[0]->limits;
+
+	if (!view_limits(p->first, l))
+		return broken_start(p, "/proc/PID/limits", -errno);
+	if (r->limit_as != ~0ull)
+		l->as = least(l->as, p->mm[0]->total_vm * PAGE + r->limit_as);
+	if (r->limit_data != ~0ull)
+		l->data = l->data_hard = least(l->data, p->mm[0]->data_vm * PAGE + r->limit_data);
+	l->stack = least(l->stack, r->limit_stack);
+	l->memlock = p->memlock = least(l->memlock, r->limit_memlock);
+	return true;
+}
+
+bool ours_begin(struct player *p)
+{
+	struct view_areas areas;
+	struct view view;
+	bool ok = true;
+	size_t i;
+	int err;
+
+	p->layout = (struct quire_layout){ .task_size = STEP_TASK_END, .topdown = true, .map_32bit_start = STEP_LOW };
+	p->layout.mmap_legacy_base = STEP_TASK_END / 3 & ~(PAGE - 1);
+	p->nr_adopted = 0;
+	p->freed_lazily = p->paged_out = false;
+	p->running = 0;
+	p->nr_samples = 0;
+	text_clear(&p->texts);
+	memset(p->slot, 0, sizeof(p->slot));
+	memset(p->mm, 0, sizeof(p->mm));
+	memset(p->leaked_lock, 0, sizeof(p->leaked_lock));
+	memset(p->last_maps, 0, sizeof(p->last_maps));
+	if (!view_stat(p->first, &p->layout) || !view_smaps(p->first, &areas))
+		return broken_start(p, "/proc/PID/stat, smaps", -errno);
+	for (i = 0; i < areas.nr; i++)
+		if (strcmp(areas.area[i].name, "[stack]") && areas.area[i].start > CHANNEL_ADDRESS)
+			p->layout.mmap_base = areas.area[i].end;
+	p->layout.brk = p->layout.start_brk;
+	p->slot[STEP_BREAK] = p->layout.brk;
+	set_up_files(p);
+	err = quire_mm_create(p->q, &p->layout, &p->mm[0]);
+	if (err || !view_open(&view, p->first)) {
+		view_free_areas(&areas);
+		return broken_start(p, "a space", err);
+	}
+	for (i = 0; i < areas.nr && ok; i++)
+		ok = adopt_area(p, &view, &areas.area[i]);
+	view_close(&view);
+	view_free_areas(&areas);
+	ok = ok && set_limits(p);
+	machine_switch(p->machine, &p->mm[0]->pt);
+	return ok;
+}
+
+quire_broken_t ours_end(struct player *p)
+{
+	unsigned i;
+
+	machine_switch(p->machine, NULL);
+	for (i = 0; i < STEP_MAX_PROCESSES; i++) {
+		if (p->mm[i])
+			quire_mmput(p->mm[i]);
+		p->mm[i] = NULL;
+	}
+	quire_grace_wait(p->q);
+	for (i = 0; i < STEP_NR_FILES; i++)
+		if (p->file[i].object == &p->file[i].own)
+			quire_object_put(&p->file[i].own);
+	for (i = 0; i < p->nr_adopted; i++)
+		quire_object_put(&p->adopted[i].own);
+	p->nr_adopted = 0;
+	return quire_page_check(p->q);
+}
+
+bool ours_create(struct player *p)
+{
+	struct quire_sysctl *s;
+
+	/* Enough for any round; small, so that the walk over all frames after each is short. */
+	if (machine_create(&(struct machine_config){ .ram_bytes = 256 << 20 }, &p->machine))
+		return false;
+	p->q = machine_quire(p->machine);
+	p->record = tool_alloc(CHANNEL_MAX_STEPS * sizeof(*p->record));
+	p->sample = tool_alloc(CHANNEL_MAX_SAMPLES * sizeof(*p->sample));
+	s = &p->q->mms.sysctl;
+	s->max_map_count = (uint32_t)p->system.max_map_count;
+	s->overcommit_memory = (uint32_t)p->system.overcommit_memory;
+	s->overcommit_ratio = (uint32_t)p->system.overcommit_ratio;
+	s->overcommit_kbytes = p->system.overcommit_kbytes;
+	s->admin_reserve_kbytes = p->system.admin_reserve_kbytes;
+	s->user_reserve_kbytes = p->system.user_reserve_kbytes;
+	s->mmap_min_addr = p->system.mmap_min_addr;
+	s->dac_mmap_min_addr = p->system.dac_mmap_min_addr;
+	s->stack_guard_gap = p->system.stack_guard_gap;
+	s->overcommit_total_pages = p->system.total_pages;
+	s->anon_align = p->system.anon_align;
+	s->thp_available = p->system.thp != 0;
+	s->ksm_available = p->system.ksm != 0;
+	return true;
+}
+
+bool ours_destroy(struct player *p)
+{
+	unsigned reports = machine_destroy(p->machine);
+
+	free(p->record);
+	free(p->sample);
+	text_free(&p->texts);
+	p->record = NULL;
+	p->sample = NULL;
+	p->machine = NULL;
+	return reports == 0;
+}
+
+/* ---- What is left out -------------------------------------------------------------------- */
+
+bool ours_is_adopted(const struct player *p, uint64_t start, const char *name)
+{
+	return start < player_first_break(p) || start >= p->layout.mmap_base || strncmp(name, "[v", 2) == 0 ||
+	       strncmp(name, "/memfd:quire-", 13) == 0;
+}
+
+static bool is_adopted_area(const struct player *p, const struct quire_vma *vma)
+{
+	return vma->start >= p->layout.mmap_base || vma->start < player_first_break(p) || vma->ops ||
+	       (vma->file >= &p->adopted[0].file && vma->file <= &p->adopted[PLAYER_MAX_ADOPTED - 1].file);
+}
+
+static bool is_adopted(const struct player *p, struct quire_mm *mm, uint64_t addr)
+{
+	struct quire_vma *vma = quire_find_vma(mm, addr);
+
+	return vma && vma->start <= addr && is_adopted_area(p, vma);
+}
+
+/* Does the range within the space reach the program, its channel or its stack? */
+static bool holds_program(const struct player *p, uint64_t start, uint64_t len)
+{
+	uint64_t end = start + len;
+
+	if (p->round->no_random && start >= STEP_LOW && start < LOW_END)
+		return end > LOW_END;
+	if (start < STEP_WINDOW)
+		return end > 0x400000;
+	if (start < CHANNEL_ADDRESS)
+		return end > CHANNEL_ADDRESS;
+	return end > p->layout.mmap_base;
+}
+
+/* Several areas, one of them locked private memory that cannot be written to yet? */
+static bool copies_in_turn(struct quire_mm *mm, uint64_t start, uint64_t len)
+{
+	struct quire_vma *vma = quire_find_vma(mm, start);
+	bool locked = false;
+	int areas = 0;
+
+	for (; vma && vma->start < start + len; vma = quire_find_vma(mm, vma->end)) {
+		areas++;
+		locked |= (vma->flags & (QUIRE_VM_WRITE | QUIRE_VM_SHARED | QUIRE_VM_LOCKED)) == QUIRE_VM_LOCKED;
+	}
+	return locked && areas > 1;
+}
+
+/* Of a move that shrinks and fails at its tail Linux has done a part by then; and it is charged for what it gives up. */
+static bool shrinks_badly(const struct player *p, struct quire_mm *mm, const uint64_t *a)
+{
+	uint64_t at;
+
+	if (a[2] >= a[1])
+		return false;
+	if (a[1] - a[2] > 1ull << 33 && a[1] < 1ull << 46)
+		return true;
+	if ((a[3] & MREMAP_FIXED) && a[1] > STEP_TASK_END - a[0])
+		return true;
+	for (at = a[0] + a[2]; at < a[0] + a[1] && at < a[0] + a[2] + 64 * PAGE; at += PAGE)
+		if (is_adopted(p, mm, at))
+			return true;
+	return false;
+}
+
+/* PLAY_NR_RULES: it is made. */
+static enum play_rule call_rule(struct player *p, struct quire_mm *mm, int nr, const uint64_t *a)
+{
+	uint64_t len = nr == SYS_mremap && a[2] > a[1] ? a[2] : a[1];
+
+	switch (nr) {
+	case SYS_brk:
+	case SYS_ftruncate:
+	case SYS_mlockall:
+	case SYS_munlockall:
+		return PLAY_NR_RULES;
+	case SYS_mremap:
+		if (shrinks_badly(p, mm, a))
+			return PLAY_RULE_SHRINKING_MOVE;
+		if ((a[3] & MREMAP_FIXED) && a[4] < STEP_TASK_END && a[2] <= STEP_TASK_END - a[4] &&
+		    holds_program(p, a[4], a[2]))
+			return PLAY_RULE_OWN_PROGRAM;
+		break;
+	case SYS_mprotect:
+		if ((a[2] & PROT_WRITE) && copies_in_turn(mm, a[0], a[1]))
+			return PLAY_RULE_LOCKED_COPIES;
+		break;
+	case SYS_madvise:
+		if (a[2] == MADV_PAGEOUT && p->freed_lazily)
+			return PLAY_RULE_FREED_PAGEOUT;
+		p->freed_lazily |= a[2] == MADV_FREE;
+		p->paged_out |= a[2] == MADV_PAGEOUT;
+		break;
+	default:
+		break;
+	}
+	if (a[0] + len < a[0])
+		return PLAY_NR_RULES; /* refused anyway */
+	if (a[0] + len > STEP_TASK_END) {
+		/* So too, but for those that go on over holes. */
+		return a[0] < STEP_TASK_END &&
+		       (nr == SYS_madvise || nr == SYS_mremap || a[0] >= p->layout.mmap_base) ?
+			PLAY_RULE_OWN_PROGRAM : PLAY_NR_RULES;
+	}
+	return holds_program(p, a[0], len) ? PLAY_RULE_OWN_PROGRAM : PLAY_NR_RULES;
+}
+
+/* May the bytes be compared? */
+static bool may_touch(const struct player *p, struct quire_mm *mm, uint64_t addr, uint64_t len)
+{
+	uint64_t at;
+
+	if (addr >= STEP_TASK_END - PAGE - len)
+		return false;
+	for (at = addr & ~(PAGE - 1); at < addr + len; at += PAGE)
+		if (is_adopted(p, mm, at))
+			return false;
+	return true;
+}
+
+/* A fetch that will be refused, or meets a return instruction. */
+static bool may_execute(struct player *p, struct quire_mm *mm, uint64_t addr)
+{
+	struct quire_vma *vma = quire_find_vma(mm, addr);
+	unsigned char *bytes, byte = 0;
+	struct quire_page *page;
+	quire_pte_t pte;
+
+	if (!vma || (vma->start > addr && !(vma->flags & QUIRE_VM_GROWSDOWN)) || !(vma->flags & QUIRE_VM_EXEC))
+		return true;
+	quire_grace_enter(p->q);
+	pte = vma->start <= addr ? quire_pgtable_peek(&mm->pt, addr) : 0;
+	if (pte && quire_pte_kind(mm->pt.fmt, pte) == QUIRE_PTE_PAGE) {
+		page = quire_pfn_to_page(p->q, quire_pte_pfn(mm->pt.fmt, pte));
+		bytes = quire_page_kmap(p->q, page);
+		byte = bytes[addr % PAGE];
+		quire_page_kunmap(p->q, bytes);
+	}
+	quire_grace_leave(p->q);
+	return byte == RETURN_INSTRUCTION;
+}
+
+static enum play_rule rule_of(struct player *p, const struct step *s, const uint64_t *a)
+{
+	struct quire_mm *mm = p->mm[s->process];
+
+	switch (s->kind) {
+	case STEP_CALL:
+		return call_rule(p, mm, s->nr, a);
+	case STEP_LOAD:
+	case STEP_STORE:
+	case STEP_EXECUTE:
+		if (!may_touch(p, mm, a[0], s->kind == STEP_LOAD ? a[1] : 1))
+			return PLAY_RULE_BYTES_UNKNOWN;
+		if (s->kind == STEP_EXECUTE && !may_execute(p, mm, a[0]))
+			return PLAY_RULE_CODE_UNKNOWN;
+		return PLAY_NR_RULES;
+	default:
+		return PLAY_NR_RULES;
+	}
+}
+
+/* ---- Calls ------------------------------------------------------------------------------- */
+
+static uint64_t locked_bytes(struct quire_mm *mm, uint64_t start, uint64_t len)
+{
+	uint64_t sum = 0, end = start + len;
+	struct quire_vma *vma;
+
+	for (vma = quire_find_vma(mm, start); vma && vma->start < end; vma = quire_find_vma(mm, vma->end)) {
+		uint64_t from = vma->start > start ? vma->start : start, to = vma->end < end ? vma->end : end;
+
+		if (vma->flags & QUIRE_VM_LOCKED)
+			sum += to - from;
+	}
+	return sum;
+}
+
+/*
+ * mremap(MREMAP_DONTUNMAP) of locked areas leaves the source unlocked, and the destination too if it merges with it, but Linux
+ * goes on counting the source in VmLck for ever, and the destination besides (docs/conformance.md). What it counts too much
+ * shrinks the limit for us.
+ */
+static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, const uint64_t *a)
+{
+	bool leaks = (a[3] & MREMAP_DONTUNMAP) && a[0] < STEP_TASK_END && a[1] <= STEP_TASK_END - a[0];
+	uint64_t source = leaks ? locked_bytes(mm, a[0], a[1]) : 0, theirs = mm->locked_vm * PAGE, leaked;
+	int64_t result;
+
+	if (source && (a[3] & MREMAP_FIXED))
+		theirs -= locked_bytes(mm, a[4], a[2]);
+	result = quire_mremap(mm, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
+	if (!source || result < 0)
+		return result;
+	leaked = theirs + source - mm->locked_vm * PAGE;
+	p->leaked_lock[process] += leaked;
+	if (mm->limits.memlock != QUIRE_RLIM_INFINITY)
+		mm->limits.memlock = mm->limits.memlock > leaked ? mm->limits.memlock - leaked : 0;
+	return result;
+}
+
+static struct our_file *file_of(struct player *p, uint64_t fd)
+{
+	return fd >= STEP_FD && fd < STEP_FD + STEP_NR_FILES ? &p->file[fd - STEP_FD] : NULL;
+}
+
+static int64_t call(struct player *p, const struct step *s, const uint64_t *a)
+{
+	struct quire_mm *mm = p->mm[s->process];
+	struct our_file *f = NULL;
+
+	switch (s->nr) {
+	case SYS_mmap:
+		if (a[5] & (PAGE - 1))
+			return -EINVAL;
+		if (!(a[3] & MAP_ANONYMOUS)) {
+			f = file_of(p, a[4]);
+			if (!f)
+				return -EBADF;
+		}
+		return quire_mmap(mm, a[0], a[1], (uint32_t)a[2], (uint32_t)a[3], f ? &f->file : NULL, a[5]);
+	case SYS_munmap:
+		return quire_munmap(mm, a[0], a[1]);
+	case SYS_mprotect:
+		return quire_mprotect(mm, a[0], a[1], (uint32_t)a[2]);
+	case SYS_mremap:
+		return remap(p, mm, s->process, a);
+	case SYS_madvise:
+		return quire_madvise(mm, a[0], a[1], (int)a[2]);
+	case SYS_mlock:
+		return quire_mlock(mm, a[0], a[1]);
+	case SYS_mlock2:
+		return quire_mlock2(mm, a[0], a[1], (uint32_t)a[2]);
+	case SYS_munlock:
+		return quire_munlock(mm, a[0], a[1]);
+	case SYS_mlockall:
+		return quire_mlockall(mm, (uint32_t)a[0]);
+	case SYS_munlockall:
+		return quire_munlockall(mm);
+	case SYS_msync:
+		return quire_msync(mm, a[0], a[1], (uint32_t)a[2]);
+	case SYS_brk:
+		return (int64_t)quire_brk(mm, a[0]);
+	case SYS_remap_file_pages:
+		return quire_remap_file_pages(mm, a[0], a[1], (uint32_t)a[2], a[3], (uint32_t)a[4]);
+	case SYS_mincore:
+		return quire_mincore(mm, a[0], a[1], a[1] <= sizeof(p->vec) * PAGE ? p->vec : NULL);
+	case SYS_mseal:
+		return quire_mseal(mm, a[0], a[1], a[2]);
+	case SYS_ftruncate:
+		f = file_of(p, a[0]);
+		if (!f)
+			return -EBADF;
+		if (!(f->file.flags & QUIRE_FILE_WRITE) || (int64_t)a[1] < 0)
+			return -EINVAL;
+		quire_object_truncate(f->object, a[1]);
+		return 0;
+	}
+	return -ENOSYS;
+}
+
+static int64_t write_file(struct player *p, const uint64_t *a)
+{
+	static unsigned char bytes[CHANNEL_MAX_READ];
+	struct our_file *f = a[0] < STEP_NR_FILES ? &p->file[a[0]] : NULL;
+	uint64_t len = a[2] < sizeof(bytes) ? a[2] : sizeof(bytes);
+
+	if (!f || !(f->file.flags & QUIRE_FILE_WRITE))
+		return -EBADF;
+	if ((int64_t)a[1] < 0)
+		return -EINVAL;
+	memset(bytes, (int)a[3], len);
+	return quire_object_write(f->object, a[1], bytes, len);
+}
+
+/* ---- Accesses ---------------------------------------------------------------------------- */
+
+/* child.c's look() does the same. */
+static int64_t look(struct player *p, uint64_t addr, uint64_t len, struct quire_signal *sig)
+{
+	uint64_t sum = 0, end = addr + len, word;
+	static unsigned char bytes[PAGE];
+
+	while (addr < end) {
+		uint64_t part = PAGE - addr % PAGE < end - addr ? PAGE - addr % PAGE : end - addr, i = 0;
+
+		if (machine_load(p->machine, addr, bytes, part, sig))
+			return 0;
+		for (; i < part && (addr + i) % 8; i++)
+			sum = sum * LOOK_FACTOR + bytes[i];
+		for (; part - i >= 8; i += 8) {
+			memcpy(&word, bytes + i, 8);
+			sum = sum * LOOK_FACTOR + word;
+		}
+		for (; i < part; i++)
+			sum = sum * LOOK_FACTOR + bytes[i];
+		addr += part;
+	}
+	return (int64_t)sum;
+}
+
+/* What an access meets; before it is made. */
+static enum step_area area_at(struct player *p, struct quire_mm *mm, uint64_t addr)
+{
+	struct quire_vma *vma = quire_find_vma(mm, addr);
+	bool shared, disk;
+	quire_pte_t pte;
+
+	if (!vma)
+		return STEP_AREA_NONE;
+	if (vma->start > addr)
+		return vma->flags & QUIRE_VM_GROWSDOWN ? STEP_AREA_BELOW_STACK : STEP_AREA_NONE;
+	quire_grace_enter(p->q);
+	pte = quire_pgtable_peek(&mm->pt, addr);
+	quire_grace_leave(p->q);
+	if (pte && quire_pte_kind(mm->pt.fmt, pte) == QUIRE_PTE_GUARD)
+		return STEP_AREA_GUARD;
+	if (!vma->object)
+		return vma->flags & QUIRE_VM_GROWSDOWN ? STEP_AREA_STACK : STEP_AREA_PRIVATE;
+	if ((addr - vma->start) / PAGE + vma->pgoff >= quire_size_pages(vma->object->size))
+		return STEP_AREA_BEYOND_END;
+	shared = vma->flags & QUIRE_VM_MAYSHARE;
+	if (vma->file && vma->file->flags & QUIRE_FILE_SHMEM_ANON)
+		return STEP_AREA_SHARED;
+	disk = vma->object == p->file[STEP_FILE_DISK].object;
+	return disk ? (shared ? STEP_AREA_DISK_SHARED : STEP_AREA_DISK_PRIVATE)
+		    : (shared ? STEP_AREA_TMPFS_SHARED : STEP_AREA_TMPFS_PRIVATE);
+}
+
+static void make_access(struct player *p, const struct step *s, const uint64_t *a, struct record *r)
+{
+	struct quire_signal sig = { 0 };
+	unsigned char byte = (unsigned char)a[1];
+
+	r->result = 0;
+	r->area = (uint8_t)area_at(p, p->mm[s->process], a[0]);
+	if (s->kind == STEP_LOAD)
+		r->result = look(p, a[0], a[1], &sig);
+	else if (s->kind == STEP_STORE)
+		machine_store(p->machine, a[0], &byte, 1, &sig);
+	else
+		machine_fetch(p->machine, a[0], &byte, 1, &sig);
+	r->signo = sig.signo;
+	r->code = sig.code;
+	r->address = sig.addr;
+}
+
+/* ---- Texts ------------------------------------------------------------------------------- */
+
+struct sink {
+	struct quire_sink sink;
+	struct text *to;
+};
+
+static int emit(struct quire_sink *sink, const char *text, size_t len)
+{
+	text_add(((struct sink *)sink)->to, text, len);
+	return 0;
+}
+
+static struct span end_span(struct player *p, size_t at)
+{
+	return (struct span){ (uint32_t)at, (uint32_t)(p->texts.len - at) };
+}
+
+/* Kept only if it is another one than the process's last. */
+static struct span keep_maps(struct player *p, uint32_t process)
+{
+	struct sink sink = { { emit }, &p->texts };
+	struct span *last = &p->last_maps[process], now;
+	size_t at = p->texts.len;
+
+	quire_proc_maps(p->mm[process], &sink.sink);
+	now = end_span(p, at);
+	if (now.len == last->len && memcmp(p->texts.p + now.at, p->texts.p + last->at, now.len) == 0)
+		p->texts.len = at;
+	else
+		*last = now;
+	return *last;
+}
+
+static void take_sample(struct player *p, uint32_t process, struct record *r)
+{
+	struct sample *s = &p->sample[p->nr_samples];
+	struct sink sink = { { emit }, &p->texts };
+	size_t at = p->texts.len;
+	unsigned i;
+
+	r->sample = p->nr_samples++;
+	s->leaked_lock = p->leaked_lock[process];
+	quire_proc_smaps(p->mm[process], &sink.sink);
+	s->smaps = end_span(p, at);
+	at = p->texts.len;
+	quire_proc_status(p->mm[process], &sink.sink);
+	s->status = end_span(p, at);
+	for (i = 0; i < STEP_VEC_PAGES; i++)
+		if (quire_mincore(p->mm[process], STEP_WINDOW + i * PAGE, PAGE, &s->core[i]))
+			s->core[i] = 0xff;
+}
+
+/* ---- A round ----------------------------------------------------------------------------- */
+
+static void run_in(struct player *p, uint32_t process)
+{
+	if (p->running == process)
+		return;
+	machine_switch(p->machine, &p->mm[process]->pt);
+	p->running = process;
+}
+
+static int64_t make_process(struct player *p, uint32_t parent, uint32_t child, struct record *r)
+{
+	int err = quire_fork(p->mm[parent], &p->mm[child]);
+
+	if (err) {
+		p->mm[child] = NULL;
+		return err;
+	}
+	/* Locks are not inherited, nor is what Linux has lost count of. */
+	p->leaked_lock[child] = 0;
+	p->mm[child]->limits.memlock = p->memlock;
+	p->last_maps[child].len = 0;
+	r->born = keep_maps(p, child);
+	return 0;
+}
+
+static void end_process(struct player *p, uint32_t process)
+{
+	machine_switch(p->machine, NULL);
+	quire_mmput(p->mm[process]);
+	p->mm[process] = NULL;
+	p->running = STEP_MAX_PROCESSES;
+}
+
+static bool is_possible(const struct player *p, const struct step *s)
+{
+	if (s->process >= STEP_MAX_PROCESSES || !p->mm[s->process])
+		return false;
+	if (s->kind == STEP_FORK)
+		return s->arg[0] < STEP_MAX_PROCESSES && !p->mm[s->arg[0]];
+	return s->kind != STEP_EXIT || s->process != 0;
+}
+
+static void make_step(struct player *p, const struct step *s, const uint64_t *a, struct record *r)
+{
+	run_in(p, s->process);
+	switch (s->kind) {
+	case STEP_CALL:
+		r->result = call(p, s, a);
+		if (s->nr == SYS_mincore)
+			memcpy(r->vec, p->vec, sizeof(r->vec));
+		break;
+	case STEP_WRITE:
+		r->result = write_file(p, a);
+		break;
+	case STEP_FORK:
+		r->result = make_process(p, s->process, (uint32_t)a[0], r);
+		break;
+	case STEP_EXIT:
+		end_process(p, s->process);
+		r->result = 0;
+		break;
+	default:
+		make_access(p, s, a, r);
+	}
+	if (s->into_slot >= 0 && !(r->result < 0 && r->result >= -4095))
+		p->slot[s->into_slot] = (uint64_t)r->result;
+}
+
+/* Adds a step behind the round's, to look at something. */
+static void add_look(struct player *p, uint32_t process, uint64_t addr, uint64_t len, uint8_t plan)
+{
+	struct channel *c = p->channel;
+	uint32_t i = c->nr_steps;
+
+	if (i == CHANNEL_MAX_STEPS || !may_touch(p, p->mm[process], addr, len))
+		return;
+	c->nr_steps++;
+	c->step[i] = (struct step){ .kind = STEP_LOAD, .process = (uint8_t)process, .slot_arg = STEP_NO_SLOT,
+				    .into_slot = STEP_NO_SLOT, .arg = { addr, len } };
+	c->plan[i] = PLAN_MADE | plan;
+	p->record[i] = (struct record){ 0 };
+	run_in(p, process);
+	make_access(p, &c->step[i], c->step[i].arg, &p->record[i]);
+	if (plan & PLAN_MAPS)
+		p->record[i].maps = keep_maps(p, process);
+	if (plan & PLAN_SAMPLE)
+		take_sample(p, process, &p->record[i]);
+}
+
+/* Everything once more, of every process: sizes, then the bytes of every area, of a long one those of its first pages. */
+static void look_at_all(struct player *p)
+{
+	uint32_t process;
+	uint64_t pos, i;
+	struct quire_vma *vma;
+
+	for (process = 0; process < STEP_MAX_PROCESSES; process++) {
+		if (!p->mm[process])
+			continue;
+		add_look(p, process, STEP_WINDOW - PAGE, 1, PLAN_MAPS | PLAN_SAMPLE);
+		for (pos = p->round->no_random ? STEP_LOW : STEP_WINDOW;
+		     (vma = quire_find_vma(p->mm[process], pos)) && vma->end <= p->layout.mmap_base; pos = vma->end) {
+			uint64_t start = vma->start, end = vma->end;
+
+			for (i = 0; i < MAX_LOOKS && start + i * PAGE < end; i++)
+				add_look(p, process, start + i * PAGE, PAGE, 0);
+			vma = quire_find_vma(p->mm[process], end - 1);
+			if (!vma)
+				break;
+		}
+	}
+}
+
+quire_broken_t ours_run(struct player *p, unsigned *step)
+{
+	const struct round *round = p->round;
+	struct channel *c = p->channel;
+	quire_broken_t broken = NULL;
+	unsigned i, nr_made = 0;
+
+	c->nr_steps = round->nr_steps;
+	memcpy(c->step, round->steps, round->nr_steps * sizeof(c->step[0]));
+	memcpy(c->slot, p->slot, sizeof(c->slot));
+	for (i = 0; i < round->nr_steps && !broken; i++) {
+		const struct step *s = &round->steps[i];
+		struct record *r = &p->record[i];
+		uint64_t *a = &p->result.arg[6 * i];
+		enum play_rule rule;
+
+		*r = (struct record){ 0 };
+		c->plan[i] = 0;
+		*step = i;
+		if ((round->left_out && round->left_out[i]) || !is_possible(p, s))
+			continue;
+		memcpy(a, s->arg, sizeof(s->arg));
+		if (s->slot_arg >= 0)
+			a[s->slot_arg] += p->slot[s->slot];
+		rule = rule_of(p, s, a);
+		if (rule < PLAY_NR_RULES) {
+			p->left_out[rule]++;
+			continue;
+		}
+		make_step(p, s, a, r);
+		c->plan[i] = PLAN_MADE;
+		nr_made++;
+		if (s->kind != STEP_EXIT) {
+			c->plan[i] |= PLAN_MAPS;
+			r->maps = keep_maps(p, s->process);
+			if (nr_made % SAMPLE_EVERY == 0 && p->nr_samples < CHANNEL_MAX_SAMPLES / 2) {
+				c->plan[i] |= PLAN_SAMPLE;
+				take_sample(p, s->process, r);
+			}
+		}
+		if (nr_made % CHECK_EVERY == 0 && p->mm[s->process])
+			broken = quire_mm_check(p->mm[s->process]);
+	}
+	if (broken)
+		return broken;
+	*step = i;
+	look_at_all(p);
+	for (i = 0; i < STEP_MAX_PROCESSES && !broken; i++)
+		if (p->mm[i])
+			broken = quire_mm_check(p->mm[i]);
+	if (!broken)
+		broken = machine_check(p->machine);
+	return broken;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the player's parts share: the machine's side (ours.c), the host's side (theirs.c), what compares them (play.c, texts.c).
+ * Nobody else looks in here.
+ */
+#ifndef TOOLS_FUZZ_PLAYER_H
+#define TOOLS_FUZZ_PLAYER_H
+
+#include <machine.h>
+#include <sys/types.h>
+
+#include "../world.h"
+#include "channel.h"
+#include "play.h"
+
+#define PLAYER_MAX_ADOPTED 16 /* files that the loader has mapped */
+
+/* A file of the round on the machine; of those that only the loader has mapped nobody reads the bytes. */
+struct our_file {
+	struct quire_object own, *object; /* two opens of one file share an object */
+	struct quire_file file;
+	char path[128];
+};
+
+struct player {
+	struct play_result result;
+	uint64_t left_out[PLAY_NR_RULES];
+	const struct round *round;
+	struct world_system system;
+
+	/* The host's side. */
+	int image_fd, channel_fd;
+	int fill_fd[STEP_NR_FILES]; /* to write through; -1: the same as an earlier one */
+	char path[STEP_NR_FILES][128];
+	struct channel *channel;
+	pid_t first;                       /* process 0; 0: none */
+	const char *died;                  /* how one ended that should not have; NULL: none did */
+	uint32_t died_at;                  /* the step that it had begun */
+	char died_text[100];
+
+	/* The machine's side. */
+	struct machine *machine;
+	struct quire *q;
+	struct quire_mm *mm[STEP_MAX_PROCESSES]; /* NULL: not there */
+	uint32_t running;                        /* whose space the machine is in */
+	struct quire_layout layout;
+	struct our_file file[STEP_NR_FILES];
+	struct our_file adopted[PLAYER_MAX_ADOPTED];
+	unsigned nr_adopted;
+	uint64_t slot[STEP_MAX_SLOTS + 1];
+	uint64_t memlock;                        /* the limit, bytes */
+	uint64_t leaked_lock[STEP_MAX_PROCESSES]; /* bytes that Linux counts as locked and are not; see ours.c */
+	bool freed_lazily, paged_out;
+	struct record *record;                   /* as the channel's, what our side gave */
+	struct sample *sample;
+	unsigned nr_samples;
+	struct span last_maps[STEP_MAX_PROCESSES];
+	struct text texts;
+	unsigned char vec[STEP_VEC_PAGES];
+};
+
+static inline uint64_t player_first_break(const struct player *p)
+{
+	return p->slot[STEP_BREAK];
+}
+
+/* ---- theirs.c ---------------------------------------------------------------------------- */
+
+const char *theirs_create(struct player *p); /* NULL, or what the host forbids */
+void theirs_destroy(struct player *p);
+/* Fills the files and starts process 0, which waits. False: said in result.what. */
+bool theirs_begin(struct player *p);
+/* Lets it play what the channel holds, to the end. */
+void theirs_run(struct player *p);
+void theirs_end(struct player *p); /* whatever is left of it */
+
+/* ---- ours.c ------------------------------------------------------------------------------ */
+
+bool ours_create(struct player *p);
+bool ours_destroy(struct player *p);
+/* A space like that of process 0. */
+bool ours_begin(struct player *p);
+/* Plays the round, and decides with it what the channel's plan is. NULL, or what is wrong with the machine after *step. */
+quire_broken_t ours_run(struct player *p, unsigned *step);
+quire_broken_t ours_end(struct player *p);
+
+/* Is the area there for the player's own program: the loader's, its stack, the channel? */
+bool ours_is_adopted(const struct player *p, uint64_t start, const char *name);
+
+/* ---- texts.c ----------------------------------------------------------------------------- */
+
+/* Inodes of shared anonymous memory: which number it is says nothing, which areas have the same one does. */
+struct inode_pair {
+	uint64_t theirs, ours;
+};
+struct inodes {
+	struct inode_pair pair[CHANNEL_MAX_STEPS];
+	unsigned nr;
+};
+
+/* Texts end with a NUL instead of their last line's end. Each says in *what where they differ. */
+bool texts_same_maps(struct inodes *inodes, const char *theirs, size_t their_len, const char *ours, size_t our_len,
+		     struct text *what);
+bool texts_same_sample(struct player *p, uint32_t process, const struct sample *theirs, const struct sample *ours,
+		       struct text *what);
+
+#endif
