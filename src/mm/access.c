@@ -49,9 +49,9 @@ static void copy_buffer(struct quire *q, struct quire_page *page, uint64_t offse
 		wrote_to(q, page);
 }
 
-/* Where there are no pages the driver may know a way. Bytes done, 0: none; *hole: no area here. */
+/* Where there are no pages the driver may know a way. Bytes done, 0: none. */
 static uint64_t ask_driver(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t len,
-			   bool write, bool *hole)
+			   bool write)
 {
 	struct quire_vma *vma;
 	bool pinned;
@@ -59,8 +59,7 @@ static uint64_t ask_driver(struct quire_mm *mm, quire_uaddr_t addr, void *buf, u
 
 	quire_grace_enter(mm->q);
 	vma = quire_find_vma(mm, addr);
-	*hole = !vma || addr < vma->start;
-	pinned = !*hole && vma->ops && vma->ops->access && quire_vma_pin(vma);
+	pinned = vma && addr >= vma->start && vma->ops && vma->ops->access && quire_vma_pin(vma);
 	quire_grace_leave(mm->q);
 	if (!pinned)
 		return 0;
@@ -78,18 +77,18 @@ uint64_t quire_access_process_vm(struct quire_mm *mm, quire_uaddr_t addr, void *
 
 	while (done < len) {
 		uint64_t n = min64(len - done, left_in_page(addr + done));
-		struct quire_page *page;
-		bool hole;
+		struct quire_page *page = NULL;
 
-		if (!quire_get_user_page(mm, addr + done, access, &page)) {
+		/* A stack grows for it, but not in vain: when there is a page for it. */
+		if (!quire_touch_remote_page(mm, addr + done, access, &page)) {
 			copy_buffer(mm->q, page, page_offset(addr + done), at + done, n, write);
 			(void)quire_page_put(mm->q, page);
 			done += n;
 			continue;
 		}
-		n = ask_driver(mm, addr + done, at + done, len - done, write, &hole);
+		n = ask_driver(mm, addr + done, at + done, len - done, write);
 		done += n;
-		if (!n && !(hole && !quire_expand_stack(mm, addr + done)))
+		if (!n)
 			break;
 	}
 	return done;

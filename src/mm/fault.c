@@ -31,6 +31,7 @@ void quire_fault_init(struct quire_fault *f, struct quire_mm *mm, quire_uaddr_t 
 	f->addr = quire_page_down(addr);
 	f->access = access;
 	f->user = user;
+	f->grows = user;
 	f->vma = NULL;
 	f->exec_denied = false;
 	f->droppable = false;
@@ -361,7 +362,7 @@ enum quire_outcome quire_serve_fault(struct quire_fault *f)
 			quire_mm_wait(f->mm);
 			continue;
 		}
-		if (r == QUIRE_FAULT_HOLE && f->user && f->growable) {
+		if (r == QUIRE_FAULT_HOLE && f->grows && f->growable) {
 			r = grow_stack(f);
 			if (r == QUIRE_FAULT_AGAIN)
 				continue;

@@ -31,6 +31,7 @@ struct quire_fault {
 	quire_uaddr_t addr; /* page aligned */
 	uint32_t access;    /* QUIRE_ACCESS_* */
 	bool user;	    /* rights as the hardware has them; else as get_user_pages() has them */
+	bool grows;	    /* stacks, that is: as user says, unless it is set otherwise after init */
 	/* derived; vma only inside the grace period, or while pinned */
 	struct quire_vma *vma;
 	uint64_t id;		/* the area's */

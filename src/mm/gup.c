@@ -93,24 +93,40 @@ static int error_of(enum quire_outcome r)
 	}
 }
 
+static int touch(struct quire_fault *f, struct quire_page **page)
+{
+	enum quire_outcome r;
+
+	for (;;) {
+		r = follow(f, page);
+		quire_fault_end_attempt(f);
+		if (r == QUIRE_FAULT_DONE || r == QUIRE_FAULT_DENIED)
+			break;
+		r = quire_serve_fault(f);
+		if (r)
+			break;
+	}
+	quire_fault_destroy(f);
+	return error_of(r);
+}
+
 int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user,
 		     struct quire_page **page)
 {
 	struct quire_fault f;
-	enum quire_outcome r;
 
 	quire_fault_init(&f, mm, addr, access, user);
-	for (;;) {
-		r = follow(&f, page);
-		quire_fault_end_attempt(&f);
-		if (r == QUIRE_FAULT_DONE || r == QUIRE_FAULT_DENIED)
-			break;
-		r = quire_serve_fault(&f);
-		if (r)
-			break;
-	}
-	quire_fault_destroy(&f);
-	return error_of(r);
+	return touch(&f, page);
+}
+
+int quire_touch_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
+			    struct quire_page **page)
+{
+	struct quire_fault f;
+
+	quire_fault_init(&f, mm, addr, access, false);
+	f.grows = true;
+	return touch(&f, page);
 }
 
 int quire_get_user_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,

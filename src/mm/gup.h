@@ -15,4 +15,8 @@
 int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user,
 		     struct quire_page **page);
 
+/* For another process: with the rights of get_user_pages(), and growing stacks. Otherwise the same. */
+int quire_touch_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
+			    struct quire_page **page);
+
 #endif
