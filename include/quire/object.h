@@ -267,7 +267,7 @@ quire_broken_t quire_object_check(struct quire_object *object);
 
 /*
  * Reverse map: called by whoever makes areas visible or gone. May sleep (object->lock); cannot
- * fail. Areas without an object are left alone.
+ * fail. Areas without an object are left alone, and so are those that are unlinked already.
  *
  * Truncate and write-back find an entry only through a linked area. So an area is linked before
  * it gets entries (a child's before fork copies them), and unlinked when it has none any more or
@@ -318,6 +318,13 @@ struct quire_anon_chain {
  * or dead, look it up again after quire_mm_wait().
  */
 int quire_anon_prepare(struct quire_vma *vma);
+
+/*
+ * The same for an area that is NEW, between the neighbours that it will have (NULL: none there):
+ * new ones too, or those in the index. Writer lock held. -ENOMEM with nothing changed.
+ */
+int quire_anon_prepare_between(struct quire_vma *vma, struct quire_vma *prev,
+			       struct quire_vma *next);
 
 /*
  * The chain and owner of a child's area at fork; what child had as a copy of parent is dropped.

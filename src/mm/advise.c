@@ -395,6 +395,19 @@ static bool set_guards(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t e
 	return all;
 }
 
+/* An owner, as Linux gives it: but to a copy, since it shows (in merges) if it stays after an error. */
+static int draw_owner(struct quire_plan *plan, struct quire_vma *copy)
+{
+	if (copy->anon)
+		return 0;
+	if (quire_anon_prepare_between(copy, quire_plan_prev(plan, copy->start),
+				       quire_plan_next(plan, copy->end))) {
+		plan->out_of_memory = true;
+		return -QUIRE_ENOMEM;
+	}
+	return 0;
+}
+
 /*
  * What has to be there before an area can have guards. Its flags say ever after that it may have
  * some.
@@ -402,30 +415,24 @@ static bool set_guards(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t e
 static int prepare_guards(struct advice *a, struct quire_vma *vma, quire_uaddr_t start,
 			  quire_uaddr_t end)
 {
-	int err;
+	bool lacks_owner;
 
 	if (seal_forbids(vma, a->advice))
 		return -QUIRE_EPERM;
 	if (!takes_guards(vma, QUIRE_VM_LOCKED))
 		return -QUIRE_EINVAL;
-	if (quire_vma_is_anonymous(vma)) {
-		err = quire_anon_prepare(vma);
-		if (err) {
-			a->plan.out_of_memory = true;
-			return -QUIRE_ENOMEM;
-		}
-	}
 	if (quire_tables_populate(&a->mm->pt, start, end)) {
 		a->plan.out_of_memory = true;
 		return -QUIRE_ENOMEM;
 	}
-	if (vma->flags & QUIRE_VM_MAYBE_GUARD)
+	lacks_owner = quire_vma_is_anonymous(vma) && !quire_vma_owner(vma);
+	if ((vma->flags & QUIRE_VM_MAYBE_GUARD) && !lacks_owner)
 		return 0;
 	vma = quire_plan_take(&a->plan, vma);
 	if (!vma)
 		return -QUIRE_ENOMEM;
 	vma->flags |= QUIRE_VM_MAYBE_GUARD;
-	return 0;
+	return lacks_owner ? draw_owner(&a->plan, vma) : 0;
 }
 
 static void fill_with_guards(struct quire_mm *mm, struct quire_vma *vma, quire_uaddr_t start,
@@ -451,7 +458,7 @@ static int install_guards(struct advice *a)
 	}
 	if (a->plan.out_of_memory || quire_plan_reserve(&a->plan)) {
 		quire_plan_cancel(&a->plan);
-		quire_tables_trim(&a->mm->pt, start, stop);
+		quire_tables_trim(&a->mm->pt, start, a->pos);
 		return -QUIRE_ENOMEM;
 	}
 	quire_plan_commit(&a->plan);

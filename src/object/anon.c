@@ -179,26 +179,34 @@ static bool shareable(const struct quire_vma *neighbour)
 	return real_owner(neighbour->anon) && neighbour->chain->count == 1;
 }
 
-/*
- * The neighbour whose owner vma shares, or NULL. mm's anon_lock held, in a grace period. A
- * neighbour that dies while we look has a successor in the index already: *again, so that the
- * answer is never a dead one's.
- */
-static struct quire_vma *find_shareable(struct quire_vma *vma, bool *again)
-{
-	struct quire_mm *mm = vma->mm;
-	struct quire_vma *next = quire_index_find(&mm->index, vma->end);
-	struct quire_vma *prev = quire_index_before(&mm->index, vma->start);
+/* vma's neighbours, as whoever asks sees them: NULL where nothing touches it. */
+struct neighbours {
+	struct quire_vma *prev, *next;
+};
 
-	*again = false;
-	if (next && next->start == vma->end && compatible(vma, next) && shareable(next)) {
-		*again = quire_load_acquire(&next->state) == QUIRE_VMA_DEAD;
-		return next;
-	}
-	if (prev && prev->end == vma->start && compatible(prev, vma) && shareable(prev)) {
-		*again = quire_load_acquire(&prev->state) == QUIRE_VMA_DEAD;
-		return prev;
-	}
+/* Those in the index. Writer lock held, or in a grace period. */
+static struct neighbours look_around(const struct quire_vma *vma)
+{
+	struct quire_index *index = &vma->mm->index;
+	struct neighbours n = {
+		.prev = quire_index_before(index, vma->start),
+		.next = quire_index_find(index, vma->end),
+	};
+
+	if (n.next && n.next->start != vma->end)
+		n.next = NULL;
+	if (n.prev && n.prev->end != vma->start)
+		n.prev = NULL;
+	return n;
+}
+
+/* The neighbour whose owner vma shares, or NULL. mm's anon_lock held. */
+static struct quire_vma *find_shareable(const struct quire_vma *vma, const struct neighbours *n)
+{
+	if (n->next && compatible(vma, n->next) && shareable(n->next))
+		return n->next;
+	if (n->prev && compatible(n->prev, vma) && shareable(n->prev))
+		return n->prev;
 	return NULL;
 }
 
@@ -225,14 +233,19 @@ static int look(const struct quire_vma *vma)
 	return 0;
 }
 
-int quire_anon_prepare(struct quire_vma *vma)
+/*
+ * drawn: the neighbours, which stay; NULL: those in the index at the moment. Of these one may die
+ * while we look: then it has a successor in the index already, and we look again, so that the
+ * answer is never a dead one's.
+ */
+static int prepare(struct quire_vma *vma, const struct neighbours *drawn)
 {
 	struct quire_mm *mm = vma->mm;
 	struct quire *q = mm->q;
 	struct quire_anon *anon = NULL;
 	struct quire_anon_chain *chain = NULL;
 	struct quire_vma *neighbour;
-	bool again;
+	struct neighbours n;
 	int err;
 
 	if (real_owner(quire_load_acquire(&vma->anon)))
@@ -244,8 +257,9 @@ int quire_anon_prepare(struct quire_vma *vma)
 		err = look(vma);
 		if (err)
 			break;
-		neighbour = find_shareable(vma, &again);
-		if (neighbour && again)
+		n = drawn ? *drawn : look_around(vma);
+		neighbour = find_shareable(vma, &n);
+		if (neighbour && quire_load_acquire(&neighbour->state) == QUIRE_VMA_DEAD)
 			continue;
 		if (neighbour) {
 			(void)quire_fetch_add(&neighbour->chain->refs, 1u);
@@ -278,6 +292,20 @@ int quire_anon_prepare(struct quire_vma *vma)
 	if (chain)
 		free_chain(q, chain);
 	return err < 0 ? err : 0;
+}
+
+int quire_anon_prepare(struct quire_vma *vma)
+{
+	return prepare(vma, NULL);
+}
+
+int quire_anon_prepare_between(struct quire_vma *vma, struct quire_vma *prev,
+			       struct quire_vma *next)
+{
+	const struct neighbours drawn = {.prev = prev, .next = next};
+
+	quire_assert(vma->mm->q, vma->state == QUIRE_VMA_NEW);
+	return prepare(vma, &drawn);
 }
 
 /* ---- Fork -------------------------------------------------------------------------------- */
