@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every allocation fails once. A scenario is a state and one call; the call is made with its first
+ * allocation failing, then with its second, and so on until it gets through; then the same with all
+ * later ones failing too; then with so few pages left in the machine that it cannot get through.
+ * After each failure the call must have said so, every check must pass, and all there is to see of
+ * the machine (snapshot.c) must be what it was before.
+ *
+ * The library is linked with its allocation functions wrapped (alloc.c), so the allocation that
+ * fails is the k-th of all rooms together, and who asked for it is known: run.py compares that with
+ * the object code.
+ */
+#ifndef QUIRE_TESTS_FAILURE_H
+#define QUIRE_TESTS_FAILURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <machine.h>
+#include <quire/quire.h>
+
+#include "../unit/disk.h"
+
+#define PAGE 0x1000ull
+
+/* ---- Failing (alloc.c) ------------------------------------------------------------------- */
+
+/* The k-th allocation from now fails; sticky: all later ones too. */
+void fail_at(uint64_t k, bool sticky);
+/* No more. How many were failed since fail_at(). */
+unsigned fail_end(void);
+/* Called before each allocation of the library while set, with no lock held but what its caller has; answers whether
+ * it fails. */
+extern bool (*fail_hook)(void);
+/* Take every page but n. */
+void hog_all_but(struct quire *q, unsigned n);
+void hog_end(struct quire *q);
+/* Which call instructions were seen, for run.py. */
+void write_sites(const char *path);
+/* How deep the stack is where the calls of the library begin. */
+void mark_stack(void *frame);
+
+/* ---- The world (world.c) ----------------------------------------------------------------- */
+
+struct driver {
+	struct quire_page *page[8]; /* what its fault op gives: made at the first fault, by the page room */
+	int opened, closed, asked, moved, announced;
+	int refuse_split, refuse_move, refuse_write; /* errno that it answers, or 0 */
+};
+
+struct world {
+	struct machine *m;
+	struct quire *q;
+	struct quire_mm *mm;
+	struct quire_mm *other, *third; /* further spaces, NULL if there are none */
+	struct disk *disk;      /* 32 pages, nothing in the cache */
+	struct quire_file *memfd; /* shared memory, 16 pages, or NULL */
+	struct quire_file *device; /* its areas are driver's */
+	struct driver driver;
+};
+
+extern struct world w;
+extern const struct quire_vm_ops driver_ops;
+
+void world_new(void);
+/* Nothing may be left of it. */
+void world_end(void);
+/* All checks of all there is. */
+void world_check(void);
+
+/* Page n of the place where everything is. */
+#define AT(n) (0x200000000000ull + (uint64_t)(n) * PAGE)
+
+#define R QUIRE_PROT_READ
+#define RW (QUIRE_PROT_READ | QUIRE_PROT_WRITE)
+#define RWX (RW | QUIRE_PROT_EXEC)
+#define ANON (QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS)
+#define SHARED_ANON (QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS)
+
+/* A call's answer for an access that ended in a signal. */
+#define SIGNAL(n) (-1000 - (n))
+#define KILLED SIGNAL(QUIRE_SIGKILL)
+
+/* mmap at page at, which must succeed. */
+void map(uint64_t at, uint64_t pages, uint32_t prot, uint32_t flags, struct quire_file *file, uint64_t pgoff);
+/* The space's own CPU loads, stores or fetches a byte: 0 or SIGNAL(). */
+int64_t load(uint64_t at);
+int64_t store(uint64_t at);
+int64_t fetch(uint64_t at);
+/* The same for pages [at, at + n), all of which must succeed. */
+void load_pages(uint64_t at, uint64_t n);
+void store_pages(uint64_t at, uint64_t n);
+/* CPU 0 runs in mm. */
+void run_in(struct quire_mm *mm);
+
+/* One of everything that a space can hold; see world.c for what lies where. */
+void rich(void);
+/* n areas of one page at page at and up, which do not merge. */
+void many(uint64_t at, unsigned n);
+
+/* ---- Scenarios (scenario.c) -------------------------------------------------------------- */
+
+/* What a call may have changed when it fails: documented with the call. */
+#define KEEPS_PAGES 0x1u  /* pages that it has faulted in, and owners, tables, counts with them; not what is in memory */
+#define KEEPS_CACHE 0x2u  /* pages that it has read into a file's cache */
+#define LOSES_WRITE 0x4u  /* entries that must fault before the next write */
+#define MAKES_DO 0x8u     /* it can do without some of what it asks for: then it succeeds, as if nothing had failed */
+#define KEEPS_AREAS 0x10u /* areas are as after success; for calls that change areas first and bring pages in then */
+#define NEEDS_NONE 0x20u  /* it asks for no memory at all */
+#define IN_OTHER 0x40u    /* CPU 0 runs in w.other */
+
+struct scenario {
+	const char *name;
+	void (*setup)(void);   /* after rich(); may be NULL */
+	int64_t (*call)(void);
+	int64_t failure;       /* its answer when it fails; 0: -ENOMEM */
+	int64_t failure2;      /* another one that it may give, or 0 */
+	uint32_t flags;
+	int64_t success;       /* its answer when it gets through, if that is an error or a count; 0: anything not negative */
+	void (*after)(void);   /* more to be checked after success; may be NULL */
+};
+
+extern const struct scenario map_scenarios[], remap_scenarios[], advise_scenarios[], lock_scenarios[],
+	fork_scenarios[], fault_scenarios[], file_scenarios[], driver_scenarios[];
+
+void run_scenario(void **state);
+
+/* ---- Snapshots (snapshot.c) -------------------------------------------------------------- */
+
+/* All there is to see, as text; flags: what of it to leave out. To be freed. */
+char *snapshot(uint32_t flags);
+/* Fails the test, showing the lines that differ. */
+void assert_same(const char *before, const char *after, const char *when);
+
+#endif
