@@ -21,14 +21,14 @@
 
 enum key {
 	KEY_MAPS = 256, KEY_FLAGS, KEY_RECORD, KEY_SVG, KEY_NO_TIME, KEY_SEED, KEY_STEPS, KEY_SECONDS, KEY_PROCESSES, KEY_PROFILE,
-	KEY_MINIMIZE,
+	KEY_MINIMIZE, KEY_CASE, KEY_TALLY, KEY_PRINT_C,
 };
 
 struct options {
 	struct shadow_options shadow;
 	struct fuzz_options fuzz;
 	const char *output, *svg;
-	bool quiet, no_time;
+	bool quiet, no_time, cases;
 	char **rest;
 	size_t nr_rest;
 };
@@ -48,9 +48,19 @@ static uint64_t number(const char *arg, uint64_t least, uint64_t most, const str
 
 static error_t parse_fuzz(int key, char *arg, struct argp_state *state)
 {
-	struct fuzz_options *o = &((struct options *)state->input)->fuzz;
+	struct options *all = state->input;
+	struct fuzz_options *o = &all->fuzz;
 
 	switch (key) {
+	case KEY_CASE:
+		all->cases = true;
+		break;
+	case KEY_TALLY:
+		o->tally = arg;
+		break;
+	case KEY_PRINT_C:
+		o->print_c = true;
+		break;
 	case KEY_SEED:
 		o->seed = number(arg, 0, UINT64_MAX, state);
 		o->seed_given = true;
@@ -82,7 +92,16 @@ static error_t parse_fuzz(int key, char *arg, struct argp_state *state)
 		o->quiet = true;
 		break;
 	case ARGP_KEY_ARG:
-		argp_error(state, "'%s' is one argument too many", arg);
+		o->cases = tool_realloc(o->cases, (o->nr_cases + 1) * sizeof(*o->cases));
+		o->cases[o->nr_cases++] = arg;
+		break;
+	case ARGP_KEY_END:
+		if (all->cases && !o->nr_cases)
+			argp_error(state, "--case needs files");
+		if (!all->cases && o->nr_cases)
+			argp_error(state, "'%s' is one argument too many", o->cases[0]);
+		if (o->print_c && !all->cases)
+			argp_error(state, "--print-c needs --case");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -166,6 +185,9 @@ static const struct argp_option fuzz_options[] = {
 	{ "processes", KEY_PROCESSES, "P", 0, "At most so many processes in a round, 1 to 8", 0 },
 	{ "profile", KEY_PROFILE, "NAME", 0, "Rounds of this kind alone; a wrong name lists them", 0 },
 	{ "minimize", KEY_MINIMIZE, NULL, 0, "Make a round that differs small, and print it as a C program, too", 0 },
+	{ "case", KEY_CASE, NULL, 0, "Play the rounds that FILEs hold, and none made at random", 0 },
+	{ "print-c", KEY_PRINT_C, NULL, 0, "With --case: print each round as a C program that shows Linux's side alone", 0 },
+	{ "tally", KEY_TALLY, "FILE", 0, "Count what was compared, by call, flag and result, and write that to FILE", 0 },
 	{ "jobs", 'j', "J", 0, "Play so many rounds at once; default: one for each CPU", 0 },
 	QUIET,
 	{ 0 },
@@ -202,7 +224,7 @@ static const struct argp smaps_argp = {
 };
 
 static const struct argp fuzz_argp = {
-	fuzz_options, parse_fuzz, "",
+	fuzz_options, parse_fuzz, "\n--case FILE...",
 	"Make calls and memory accesses at random, each on the running Linux and in Quire, and compare after every one: result, "
 	"areas, bytes, signals; sizes at every 32nd."
 	"\vA round is played in processes of its own. The first difference ends it, and is printed as a case of tests/linux/cases. "
@@ -237,7 +259,7 @@ static int run(enum command command, struct options *o)
 	case FUZZ:
 		if (!o->fuzz.steps && o->fuzz.seconds <= 0)
 			o->fuzz.seconds = 10;
-		return fuzz_run(&o->fuzz);
+		return o->cases ? fuzz_run_cases(&o->fuzz) : fuzz_run(&o->fuzz);
 	default:
 		return spaces_run(o->rest[0], command == SMAPS, o->svg, o->quiet);
 	}
@@ -276,7 +298,7 @@ static error_t parse_main(int key, char *arg, struct argp_state *state)
 
 static const struct argp main_argp = {
 	NULL, parse_main, "shadow [OPTION...] [--] CMD [ARG...]\nrecord -o FILE [--] CMD [ARG...]\nreplay FILE...\n"
-			  "maps [--svg=FILE] FILE\nsmaps FILE\nfuzz [OPTION...]",
+			  "maps [--svg=FILE] FILE\nsmaps FILE\nfuzz [OPTION...] [--case FILE...]",
 	"Quire's address spaces beside Linux's: every answer compared."
 	"\v'quire COMMAND --help' says more about a command.",
 	NULL, NULL, NULL,

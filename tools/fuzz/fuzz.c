@@ -34,6 +34,8 @@ struct shared {
 	uint32_t stop;
 	uint32_t failed;   /* a round could not be played, or a machine was not clean at the end */
 	uint32_t reporting;
+	uint32_t adding; /* somebody adds to the tally */
+	struct tally tally;
 	char cannot[200];  /* the host forbids something */
 };
 
@@ -71,7 +73,7 @@ static void drop_unmade(struct round *round, const struct play_result *result)
 		round->nr_steps = nr;
 }
 
-static void report(struct player *p, struct round *round, const struct fuzz_options *o)
+void fuzz_report(struct player *p, struct round *round, const struct fuzz_options *o)
 {
 	static struct step steps[STEP_MAX];
 	const struct play_result *result = player_play(p, round);
@@ -103,9 +105,47 @@ static void report(struct player *p, struct round *round, const struct fuzz_opti
 
 /* ---- A job ------------------------------------------------------------------------------- */
 
+/* Only what was the same on both sides has been shown to be so. */
+static void count_steps(struct tally *tally, const struct round *round, const struct play_result *result)
+{
+	unsigned i;
+
+	tally->rounds++;
+	for (i = 0; i < round->nr_steps && i < result->step; i++)
+		fuzz_tally_step(tally, &round->steps[i], &result->arg[6 * i], &result->ours[i]);
+}
+
+static void add_tally(struct shared *s, const struct tally *tally)
+{
+	while (__atomic_exchange_n(&s->adding, 1, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	fuzz_tally_add(&s->tally, tally);
+	__atomic_store_n(&s->adding, 0, __ATOMIC_RELEASE);
+}
+
+bool fuzz_save_tally(const struct fuzz_options *o, const struct tally *tally)
+{
+	FILE *to;
+	bool good;
+
+	if (!o->tally)
+		return true;
+	to = fopen(o->tally, "w");
+	good = to != NULL;
+	if (good) {
+		fuzz_tally_write(to, tally);
+		good = !ferror(to);
+		good &= fclose(to) == 0;
+	}
+	if (!good)
+		tool_warn("%s: %s", o->tally, strerror(errno));
+	return good;
+}
+
 static void play_rounds(struct player *p, struct shared *s, const struct fuzz_options *o, double deadline)
 {
 	static struct step steps[STEP_MAX];
+	static struct tally tally;
 	struct round round = { .steps = steps };
 	unsigned i;
 
@@ -126,13 +166,16 @@ static void play_rounds(struct player *p, struct shared *s, const struct fuzz_op
 		add(&s->rounds, 1);
 		add(&s->steps, result->nr_compared);
 		add(&s->samples, result->nr_samples);
+		if (o->tally)
+			count_steps(&tally, &round, result);
 		if (result->verdict == PLAY_DIFFERENT) {
 			add(&s->differences, 1);
 			if (!__atomic_exchange_n(&s->reporting, 1, __ATOMIC_RELAXED))
-				report(p, &round, o);
+				fuzz_report(p, &round, o);
 			__atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
 		}
 	}
+	add_tally(s, &tally);
 	for (i = 0; i < PLAY_NR_RULES; i++)
 		add(&s->left_out[i], player_left_out(p)[i]);
 }
@@ -231,6 +274,8 @@ int fuzz_run(const struct fuzz_options *o)
 		result = SKIPPED;
 	} else {
 		result = summary(s, o, seed, tool_now() - start);
+		if (!fuzz_save_tally(o, &s->tally) && result == TOOL_SAME)
+			result = TOOL_NOT_RUN;
 	}
 	munmap(s, sizeof(*s));
 	return result;
