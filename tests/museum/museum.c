@@ -105,7 +105,7 @@ static void nap(void)
 }
 
 /* True: it has ended. False: it waits. Looks again and again: a CPU cannot say that it waits. */
-static bool settle(struct actor *actor, const bool *cond)
+static bool settle(struct actor *actor)
 {
 	struct timespec began, now;
 
@@ -116,7 +116,7 @@ static bool settle(struct actor *actor, const bool *cond)
 		pthread_mutex_lock(&lock);
 		busy = actor->job != NULL;
 		pthread_mutex_unlock(&lock);
-		if (!busy || (cond && __atomic_load_n(cond, __ATOMIC_ACQUIRE)))
+		if (!busy)
 			return true;
 		if (__atomic_load_n(&actor->waits, __ATOMIC_ACQUIRE))
 			return false;
@@ -130,7 +130,7 @@ static bool settle(struct actor *actor, const bool *cond)
 bool start(unsigned cpu, void (*fn)(void))
 {
 	give_job(&actors[cpu], fn);
-	return settle(&actors[cpu], NULL);
+	return settle(&actors[cpu]);
 }
 
 void finish(unsigned cpu)
@@ -151,6 +151,27 @@ void on(unsigned cpu, void (*fn)(void))
 {
 	give_job(&actors[cpu], fn);
 	finish(cpu);
+}
+
+void stand(const bool *go)
+{
+	struct actor *self = &actors[quire_port_cpu(machine_quire(machine))];
+	struct timespec began, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	__atomic_store_n(&self->waits, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(go, __ATOMIC_ACQUIRE)) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec - began.tv_sec > PATIENCE_S)
+			caught("a CPU that stands still is not told to go on");
+		nap();
+	}
+	__atomic_store_n(&self->waits, 0, __ATOMIC_RELEASE);
+}
+
+void say(bool *cond)
+{
+	__atomic_store_n(cond, true, __ATOMIC_RELEASE);
 }
 
 void until_waiting(unsigned cpu, const bool *cond)

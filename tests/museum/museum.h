@@ -48,8 +48,12 @@ void on(unsigned cpu, void (*fn)(void));
 bool start(unsigned cpu, void (*fn)(void));
 void finish(unsigned cpu);
 
+/* Stand still until go is true; for others this CPU waits for somebody meanwhile. */
+void stand(const bool *go);
 /* Stand still until that CPU waits for somebody, or cond is true. */
 void until_waiting(unsigned cpu, const bool *cond);
+/* True is written so that the others see it. */
+void say(bool *cond);
 
 /* ---- Moments ----------------------------------------------------------------------------- */
 
