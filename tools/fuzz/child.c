@@ -19,6 +19,7 @@
 #define PROT_RW 3
 #define MAP_SHARED_FIXED 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */
 #define PAGE STEP_PAGE
+#define BORN 0x80000000u /* in next: the step's new process is there; the turn is still its parent's */
 
 static struct channel *const channel = (struct channel *)CHANNEL_ADDRESS;
 static uint32_t me;
@@ -291,7 +292,7 @@ static int64_t make_process(uint32_t number, struct record *r)
 		settle();
 		last_maps.len = 0;
 		r->born = keep_maps();
-		pass_on(channel->next + 1);
+		pass_on(channel->next | BORN);
 	}
 	return 0;
 }
@@ -323,7 +324,7 @@ static bool make_step(uint32_t i)
 		if (me == a[0])
 			return false;
 		if (r->result == 0)
-			wait_until(&channel->next, i + 1);
+			wait_until(&channel->next, i | BORN);
 		break;
 	case STEP_EXIT:
 		/* The tool passes on when all of it is gone. */
