@@ -110,8 +110,8 @@ static const struct CMUnitTest own_tests[] = {
 	cmocka_unit_test(every_allocation_of_a_cache_fails),
 };
 
-extern const struct CMUnitTest droppable_test, populate_test;
+extern const struct CMUnitTest droppable_test, populate_test, leaf_test;
 extern const struct CMUnitTest *const other_tests[];
 const struct CMUnitTest *const other_tests[] = {
-	&own_tests[0], &own_tests[1], &own_tests[2], &droppable_test, &populate_test, NULL,
+	&own_tests[0], &own_tests[1], &own_tests[2], &droppable_test, &populate_test, &leaf_test, NULL,
 };

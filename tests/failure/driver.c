@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Drivers that refuse while memory runs out, and one case that takes two CPUs: see below. */
+/* Drivers that refuse while memory runs out. */
 #include "failure.h"
 
 static void refuse_split(void)
@@ -67,63 +67,3 @@ const struct scenario driver_scenarios[] = {
 	{"driver_locked_in_part", NULL, lock_part, .failure2 = -QUIRE_EAGAIN, .flags = KEEPS_AREAS},
 	{NULL},
 };
-
-/* ---- A table that two count on ----------------------------------------------------------- */
-
-/*
- * A fault, which has no lock at this moment, asks for the tables above page 3000. Meanwhile, on
- * another CPU:
- *
- *	a trim takes away the table between, which the fault has found and not counted as missing
- *	a writer makes all tables above page 3000, and counts on them: it is about to put entries there
- *
- * and then there is no memory for the table that the fault lacks. What the writer has made must stay.
- */
-static unsigned asked;
-
-static bool other_cpu(void)
-{
-	struct quire_pgtable *pt = &w.mm->pt;
-
-	switch (asked++) {
-	case 0: /* the leaf, which is all that is missing */
-		quire_tables_trim(pt, AT(3500), AT(3501));
-		return false;
-	case 1: /* the tables above it */
-		assert_int_equal(quire_tables_populate(pt, AT(3000), AT(3001)), 0);
-		return true;
-	default:
-		return false;
-	}
-}
-
-static uint64_t leaves(void)
-{
-	return w.mm->pt.tables[0];
-}
-
-static void a_fault_without_memory_leaves_a_writers_tables(void **state)
-{
-	uint64_t before;
-
-	(void)state;
-	mark_stack(__builtin_frame_address(0));
-	world_new();
-	before = leaves();
-	/* A table of the second level that holds nothing but an empty leaf. */
-	assert_int_equal(quire_tables_populate(&w.mm->pt, AT(3500), AT(3501)), 0);
-	assert_int_equal(leaves(), before + 1);
-	asked = 0;
-	fail_hook = other_cpu;
-	assert_int_equal(quire_tables_populate(&w.mm->pt, AT(3000), AT(3001)), -QUIRE_ENOMEM);
-	fail_hook = NULL;
-	assert_true(asked >= 2);
-	assert_int_equal(leaves(), before + 1);
-	world_check();
-	quire_tables_trim(&w.mm->pt, AT(3000), AT(3001));
-	assert_int_equal(leaves(), before);
-	world_end();
-}
-
-extern const struct CMUnitTest populate_test;
-const struct CMUnitTest populate_test = cmocka_unit_test(a_fault_without_memory_leaves_a_writers_tables);

@@ -59,6 +59,7 @@ struct world {
 	struct quire *q;
 	struct quire_mm *mm;
 	struct quire_mm *other, *third; /* further spaces, NULL if there are none */
+	struct quire_mm *ancestor[8];
 	struct disk *disk;      /* 32 pages, nothing in the cache */
 	struct quire_file *memfd; /* shared memory, 16 pages, or NULL */
 	struct quire_file *device; /* its areas are driver's */

@@ -21,6 +21,8 @@ STORE(anonymous, 3000)
 LOAD(zero_page_again, 5)
 STORE(anonymous_again, 5)
 STORE(over_zero_page, 4)
+STORE(over_zero_page_first, 3000)
+STORE(in_second_leaf, 3072)
 STORE(first_of_neighbours, 3004)
 STORE(copy_on_write, 0)
 STORE(copy_in_child, 1)
@@ -47,6 +49,7 @@ LOAD(driver_leaf, 3000)
 STORE(grow_stack, 58)
 LOAD(grow_stack_by_reading, 58)
 STORE(grow_stack_into_leaf, 3068)
+STORE(grow_untouched_stack, 3058)
 LOAD(in_guard, 33)
 LOAD(in_hole, 200)
 STORE(to_read_only, 8)
@@ -67,6 +70,25 @@ static void untouched(void)
 {
 	map(3000, 4, RW, ANON, NULL, 0);
 	map(3004, 4, RW, ANON | QUIRE_MAP_NORESERVE, NULL, 0);
+}
+
+static void zero_page_read(void)
+{
+	untouched();
+	load_pages(3000, 1);
+}
+
+/* Two areas over the end of a leaf, written to before it. */
+static void owned_over_leaves(void)
+{
+	map(3070, 8, RW, ANON, NULL, 0);
+	store_pages(3070, 1);
+}
+
+static void owned_file_over_leaves(void)
+{
+	map(3070, 8, RW, QUIRE_MAP_PRIVATE, &w.disk->file, 12);
+	store_pages(3070, 1);
 }
 
 static void with_owned_neighbour(void)
@@ -140,6 +162,29 @@ static void stack_at_leaf_start(void)
 	map(3072, 4, RW, ANON | QUIRE_MAP_GROWSDOWN, NULL, 0);
 }
 
+static void untouched_stack(void)
+{
+	map(3060, 4, RW, ANON | QUIRE_MAP_GROWSDOWN, NULL, 0);
+}
+
+static void limited_stack(void)
+{
+	untouched_stack();
+	w.mm->limits.stack = 4 * PAGE;
+}
+
+/* All that may be promised has been. */
+static void uncommitted_stack(void)
+{
+	struct quire_sysctl *ctl = &w.q->mms.sysctl;
+
+	untouched_stack();
+	ctl->overcommit_memory = QUIRE_OVERCOMMIT_NEVER;
+	ctl->overcommit_kbytes = (uint64_t)(w.q->mms.committed + 1) * 4;
+	ctl->admin_reserve_kbytes = 0;
+	ctl->user_reserve_kbytes = 0;
+}
+
 static void locked_stack(void)
 {
 	assert_int_equal(quire_mlock(w.mm, AT(60), 4 * PAGE), 0);
@@ -150,6 +195,11 @@ static void short_file(void)
 {
 	map(3010, 1, RW, ANON, NULL, 0);
 	store_pages(3010, 1);
+	map(3000, 2, RW, QUIRE_MAP_PRIVATE, &w.disk->file, 40);
+}
+
+static void short_file_alone(void)
+{
 	map(3000, 2, RW, QUIRE_MAP_PRIVATE, &w.disk->file, 40);
 }
 
@@ -263,6 +313,10 @@ const struct scenario fault_scenarios[] = {
 	{"fault_zero_page_beside_others", NULL, zero_page_again, .flags = NEEDS_NONE},
 	{"fault_anonymous_beside_others", NULL, anonymous_again, FAULT},
 	{"fault_write_over_zero_page", NULL, over_zero_page, FAULT},
+	{"fault_first_write_over_zero_page", zero_page_read, over_zero_page_first, FAULT},
+	{"fault_anonymous_in_a_second_leaf", owned_over_leaves, in_second_leaf, FAULT},
+	{"fault_file_private_write_in_a_second_leaf", owned_file_over_leaves, in_second_leaf, FAULT,
+	 .flags = KEEPS_CACHE},
 	{"fault_anonymous_first_of_neighbours", with_owned_neighbour, first_of_neighbours, FAULT},
 	{"fault_copy_on_write", give_child, copy_on_write, FAULT},
 	{"fault_copy_on_write_in_child", give_child, copy_in_child, FAULT, .flags = IN_OTHER},
@@ -277,6 +331,7 @@ const struct scenario fault_scenarios[] = {
 	{"fault_file_copy_on_write", give_child, file_copy_on_write, FAULT},
 	{"fault_file_deep", far_in_a_file, deep_file, FAULT, .flags = KEEPS_CACHE},
 	{"fault_file_beyond_its_end", short_file, beyond_end_of_file, .flags = NEEDS_NONE, BUS},
+	{"fault_file_beyond_its_end_makes_a_leaf", short_file_alone, beyond_end_of_file, FAULT, BUS},
 	{"fault_file_write_beyond_its_end", short_file, write_beyond_end_of_file, FAULT, BUS},
 	{"fault_file_that_cannot_be_read", disk_fails, file_read, FAULT, BUS},
 	{"fault_file_private_that_cannot_be_read", disk_fails, file_private_write, FAULT, BUS},
@@ -300,6 +355,10 @@ const struct scenario fault_scenarios[] = {
 	{"fault_stack_growth_into_a_leaf", stack_at_leaf_start, grow_stack_into_leaf, FAULT,
 	 .failure2 = SIGNAL(QUIRE_SIGSEGV)},
 	{"fault_stack_growth_locked", locked_stack, grow_stack, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV)},
+	{"fault_stack_growth_untouched", untouched_stack, grow_untouched_stack, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV)},
+	{"fault_stack_at_its_limit", limited_stack, grow_untouched_stack, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV), SEGV},
+	{"fault_stack_beyond_all_promises", uncommitted_stack, grow_untouched_stack, FAULT,
+	 .failure2 = SIGNAL(QUIRE_SIGSEGV), SEGV},
 	{"fault_guard", NULL, in_guard, .flags = NEEDS_NONE, SEGV},
 	{"fault_hole", NULL, in_hole, .flags = NEEDS_NONE, SEGV},
 	{"fault_read_only", NULL, to_read_only, .flags = NEEDS_NONE, SEGV},

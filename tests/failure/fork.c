@@ -47,18 +47,15 @@ static int64_t fork_again(void)
 /* So many ancestors that a chain of owners is an object of its own size. */
 static void give_descendant(void)
 {
-	struct quire_mm *child = w.mm;
+	struct quire_mm *parent = w.mm;
 
-	quire_mmget(w.mm);
-	for (unsigned i = 0; i < 8; i++) {
-		struct quire_mm *parent = child;
-
-		assert_int_equal(quire_fork(parent, &child), 0);
-		run_in(child);
+	for (size_t i = 0; i < QUIRE_ARRAY_SIZE(w.ancestor); i++) {
+		assert_int_equal(quire_fork(parent, &w.ancestor[i]), 0);
+		parent = w.ancestor[i];
+		run_in(parent);
 		store_pages(0, 1);
-		quire_mmput(parent);
 	}
-	w.other = child;
+	assert_int_equal(quire_fork(parent, &w.other), 0);
 	run_in(w.mm);
 }
 

@@ -77,6 +77,14 @@ static void strict_overcommit(void)
 	w.q->mms.sysctl.overcommit_total_pages = 1 << 20;
 }
 
+/* Over the ends of two areas, the limit such that what is between is too much: Linux leaves the cuts. */
+MMAP(map_beyond_the_limit, 46, 16, RW, ANON | FIXED, NULL)
+
+static void limit_address_space(void)
+{
+	w.mm->limits.as = w.mm->total_vm * PAGE;
+}
+
 /* ---- munmap ------------------------------------------------------------------------------ */
 
 #define UNMAP(name, at, pages)                                     \
@@ -113,6 +121,8 @@ PROTECT(protect_middle, 2, 3, R)
 PROTECT(protect_none, 1, 4, QUIRE_PROT_NONE)
 PROTECT(protect_exec, 1, 4, RWX)
 PROTECT(protect_merging, 65, 1, RW)
+PROTECT(protect_to_the_one_before, 8, 2, RW)
+PROTECT(protect_to_the_one_behind, 6, 2, R)
 PROTECT(protect_several, 2, 30, R)
 PROTECT(protect_to_a_hole, 40, 16, R)
 PROTECT(protect_everything, 0, 48, RW)
@@ -255,6 +265,7 @@ const struct scenario map_scenarios[] = {
 	{"mmap_aligned", NULL, map_aligned},
 	{"mmap_strict_overcommit", strict_overcommit, map_over_one},
 	{"mmap_in_a_large_index", fill_index, map_private},
+	{"mmap_fixed_beyond_the_limit", limit_address_space, map_beyond_the_limit, .success = -QUIRE_ENOMEM},
 	{"munmap_whole", NULL, unmap_whole, .flags = NEEDS_NONE},
 	{"munmap_head", NULL, unmap_head},
 	{"munmap_tail", NULL, unmap_tail},
@@ -274,6 +285,8 @@ const struct scenario map_scenarios[] = {
 	{"mprotect_none", NULL, protect_none},
 	{"mprotect_exec", NULL, protect_exec},
 	{"mprotect_that_merges", NULL, protect_merging},
+	{"mprotect_that_gives_to_the_area_before", NULL, protect_to_the_one_before},
+	{"mprotect_that_gives_to_the_area_behind", NULL, protect_to_the_one_behind},
 	{"mprotect_several", NULL, protect_several},
 	{"mprotect_everything", NULL, protect_everything},
 	{"mprotect_up_to_a_hole", NULL, protect_to_a_hole, .failure2 = 1, .success = -QUIRE_ENOMEM},

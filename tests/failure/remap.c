@@ -52,6 +52,11 @@ MREMAP(stack_to_free, 60, 4, 4, FIXED, 200)
 MREMAP(guards_to_free, 32, 4, 4, FIXED, 200)
 MREMAP(to_neighbour, 0, 4, 4, FIXED, 1032)
 
+MREMAP(untouched_to_neighbour_before, 3000, 4, 4, FIXED, 3104)
+MREMAP(untouched_to_neighbour_behind, 3000, 4, 4, FIXED, 3096)
+MREMAP(untouched_between_neighbours, 3000, 4, 4, FIXED, 3104)
+MREMAP(over_areas_of_a_driver, 0, 4, 4, FIXED, 34)
+
 MREMAP(several, 0, 48, 48, FIXED, 200)
 MREMAP(several_over_others, 0, 12, 12, FIXED, 1020)
 MREMAP(several_with_holes, 40, 40, 40, FIXED, 200)
@@ -72,6 +77,23 @@ MREMAP(leave_fixed_several, 0, 20, 20, DONTUNMAP | FIXED, 200)
 static void close_in(void)
 {
 	map(1036, 4, RW, ANON, NULL, 0);
+}
+
+static void untouched(void)
+{
+	map(3000, 4, RW, ANON, NULL, 0);
+	map(3100, 4, RW, ANON, NULL, 0);
+}
+
+static void untouched_two(void)
+{
+	untouched();
+	map(3108, 4, RW, ANON, NULL, 0);
+}
+
+static void refuse_split(void)
+{
+	w.driver.refuse_split = -QUIRE_EBUSY;
 }
 
 static void refuse(void)
@@ -136,6 +158,11 @@ const struct scenario remap_scenarios[] = {
 	{"mremap_fixed_guards", NULL, guards_to_free},
 	{"mremap_fixed_to_a_neighbour", NULL, to_neighbour},
 	{"mremap_fixed_of_a_parent", give_child, to_free},
+	{"mremap_untouched_to_the_area_before", untouched, untouched_to_neighbour_before},
+	{"mremap_untouched_to_the_area_behind", untouched, untouched_to_neighbour_behind},
+	{"mremap_untouched_between_areas", untouched_two, untouched_between_neighbours},
+	{"mremap_over_a_driver_that_refuses", refuse_split, over_areas_of_a_driver, .failure2 = -QUIRE_EBUSY,
+	 .success = -QUIRE_EBUSY},
 	{"mremap_several", NULL, several},
 	{"mremap_several_over_others", NULL, several_over_others},
 	{"mremap_several_with_holes", NULL, several_with_holes},

@@ -80,7 +80,7 @@ static int device_mmap(struct quire_file *file, struct quire_vma *vma)
 
 void world_new(void)
 {
-	const struct machine_config config = {.ram_bytes = 20u << 20};
+	const struct machine_config config = {.ram_bytes = 20u << 20, .nr_cpus = 2};
 	static struct quire_file device;
 
 	memset(&w, 0, sizeof(w));
@@ -109,6 +109,10 @@ void world_end(void)
 	run_in(NULL);
 	if (w.third)
 		quire_mmput(w.third);
+	for (size_t i = 0; i < QUIRE_ARRAY_SIZE(w.ancestor); i++) {
+		if (w.ancestor[i])
+			quire_mmput(w.ancestor[i]);
+	}
 	if (w.other)
 		quire_mmput(w.other);
 	quire_mmput(w.mm);
