@@ -24,6 +24,9 @@
 #define PLAN_MAPS 0x2u   /* and maps is read after it */
 #define PLAN_SAMPLE 0x4u /* and smaps, status and mincore */
 
+/* Our side, for what mincore() says of a page: it cannot be compared. */
+#define CORE_UNKNOWN 0xfe
+
 /* A text, in channel.text. */
 struct span {
 	uint32_t at, len;
@@ -32,6 +35,7 @@ struct span {
 struct sample {
 	struct span smaps, status;
 	uint64_t leaked_lock;         /* our side: bytes that Linux counts as locked and are not */
+	uint8_t disk_rule, paged_out; /* our side: as player's */
 	uint8_t core[STEP_VEC_PAGES]; /* what mincore() says of the window's pages; 0xff: an error */
 };
 

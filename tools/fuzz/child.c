@@ -216,10 +216,19 @@ static int64_t make_call(const struct step *s, const uint64_t *a)
 
 static int64_t make_write(const uint64_t *a)
 {
-	uint64_t len = a[2] < sizeof(buffer) ? a[2] : sizeof(buffer);
+	uint64_t len = a[2] < sizeof(buffer) ? a[2] : sizeof(buffer), done = 0;
 
 	memset(buffer, (int)a[3], len);
-	return call6(__NR_pwrite64, STEP_FD + a[0], (uint64_t)buffer, len, a[1], 0, 0);
+	/* A page at a time: a file system may make one large folio of more, whose pages are then mapped together. */
+	do {
+		uint64_t pos = a[1] + done, part = PAGE - pos % PAGE < len - done ? PAGE - pos % PAGE : len - done;
+		long n = call6(__NR_pwrite64, STEP_FD + a[0], (uint64_t)buffer, part, pos, 0, 0);
+
+		if (n < 0)
+			return done ? (int64_t)done : n;
+		done += (uint64_t)n;
+	} while (done < len);
+	return (int64_t)done;
 }
 
 static void make_access(const struct step *s, const uint64_t *a, struct record *r)

@@ -89,6 +89,7 @@ struct draw {
 	uint64_t state;
 	const struct profile *profile;
 	bool no_random;
+	bool pages_out; /* MADV_PAGEOUT is among the advices: after it little can be said of which pages are there */
 	unsigned alive; /* processes that may be there, a bit each; nobody knows whether a fork was refused */
 	unsigned processes;
 	unsigned runs;  /* steps that the same process goes on making */
@@ -298,6 +299,8 @@ static void make_madvise(struct draw *d, struct step *s)
 
 	range(d, s, SYS_madvise);
 	s->arg[2] = ANY_OF(d, advices);
+	if (s->arg[2] == MADV_PAGEOUT && !d->pages_out)
+		s->arg[2] = MADV_DONTNEED;
 	/* These fill the tables: a round may not fill the host. */
 	if ((s->arg[2] == MADV_POPULATE_READ || s->arg[2] == MADV_POPULATE_WRITE || s->arg[2] == 102) && s->arg[1] < 1ull << 60)
 		s->arg[1] %= 64 * PAGE;
@@ -495,6 +498,7 @@ void generate_round(struct round *round, uint64_t seed, const char *profile, uns
 
 	d.profile = profile ? find_profile(profile) : choose_profile(&d);
 	d.no_random = one_in(&d, 5);
+	d.pages_out = one_in(&d, 8);
 	d.processes = processes ? processes : d.profile->processes;
 	round->seed = seed;
 	round->profile = d.profile->name;

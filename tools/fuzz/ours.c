@@ -24,6 +24,7 @@
 #define RETURN_INSTRUCTION 0xc3
 #define CHECK_EVERY 16  /* steps: the walk over all tables costs more than most of them */
 #define SAMPLE_EVERY 32 /* steps */
+#define AROUND_BYTES (64ull << 10) /* fault_around_bytes */
 #define MAX_LOOKS 32    /* pages at the start of an area whose bytes are compared at the end */
 
 /* ---- Files ------------------------------------------------------------------------------- */
@@ -45,8 +46,19 @@ static int write_back(struct quire_object *object, struct quire_page *page)
 	return 0;
 }
 
+/* Only what was cut or never written has to be read: all else is in the cache since the round began. */
+static int read_hole(struct quire_object *object, struct quire_page *page)
+{
+	struct player *p = object->private_data;
+
+	quire_page_zero(p->q, page);
+	if (p->disk_rule == PLAY_NR_RULES)
+		p->disk_rule = PLAY_RULE_READ_AHEAD;
+	return 0;
+}
+
 static const struct quire_file_ops memory_ops = { .punch_hole = punch };
-static const struct quire_file_ops disk_ops = { .punch_hole = punch, .write_page = write_back };
+static const struct quire_file_ops disk_ops = { .read_page = read_hole, .punch_hole = punch, .write_page = write_back };
 
 static void set_up_file(struct player *p, struct our_file *f, struct our_file *same, const struct quire_file_ops *ops,
 			uint32_t object_flags, uint32_t flags, const struct stat *st, const char *path)
@@ -56,6 +68,7 @@ static void set_up_file(struct player *p, struct our_file *f, struct our_file *s
 		f->object = same->object;
 	} else {
 		quire_object_init(p->q, &f->own, ops, 0, object_flags);
+		f->own.private_data = p;
 		f->object = &f->own;
 	}
 	snprintf(f->path, sizeof(f->path), "%s", path);
@@ -233,7 +246,9 @@ bool ours_begin(struct player *p)
 	p->layout = (struct quire_layout){ .task_size = STEP_TASK_END, .topdown = true, .map_32bit_start = STEP_LOW };
 	p->layout.mmap_legacy_base = STEP_TASK_END / 3 & ~(PAGE - 1);
 	p->nr_adopted = 0;
-	p->freed_lazily = p->paged_out = false;
+	p->freed_lazily = false;
+	p->paged_out = false;
+	p->disk_rule = PLAY_NR_RULES;
 	p->running = 0;
 	p->nr_samples = 0;
 	text_clear(&p->texts);
@@ -488,15 +503,19 @@ static enum play_rule rule_of(struct player *p, const struct step *s, const uint
 
 /* ---- Calls ------------------------------------------------------------------------------- */
 
-static uint64_t locked_bytes(struct quire_mm *mm, uint64_t start, uint64_t len)
+/* without: areas that begin there do not count. */
+static uint64_t locked_bytes(struct quire_mm *mm, uint64_t start, uint64_t len, const uint64_t *without, unsigned nr_without)
 {
 	uint64_t sum = 0, end = start + len;
 	struct quire_vma *vma;
+	unsigned i;
 
 	for (vma = quire_find_vma(mm, start); vma && vma->start < end; vma = quire_find_vma(mm, vma->end)) {
 		uint64_t from = vma->start > start ? vma->start : start, to = vma->end < end ? vma->end : end;
 
-		if (vma->flags & QUIRE_VM_LOCKED)
+		for (i = 0; i < nr_without && without[i] != vma->start; i++)
+			;
+		if (i == nr_without && (vma->flags & QUIRE_VM_LOCKED))
 			sum += to - from;
 	}
 	return sum;
@@ -510,15 +529,35 @@ static uint64_t locked_bytes(struct quire_mm *mm, uint64_t start, uint64_t len)
 static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, const uint64_t *a)
 {
 	bool leaks = (a[3] & MREMAP_DONTUNMAP) && a[0] < STEP_TASK_END && a[1] <= STEP_TASK_END - a[0];
-	uint64_t source = leaks ? locked_bytes(mm, a[0], a[1]) : 0, theirs = mm->locked_vm * PAGE, leaked;
+	uint64_t theirs = mm->locked_vm * PAGE, leaked, pos = a[0], end = a[0] + quire_page_up(a[1]);
+	struct {
+		uint64_t start, source, gone; /* bytes locked there, and where it goes */
+	} area[STEP_WINDOW_PAGES];
+	uint64_t unlocked[STEP_WINDOW_PAGES]; /* what has been moved in part is locked no more, all of it */
+	unsigned nr = 0, nr_moved = 0, i;
+	struct quire_vma *vma;
 	int64_t result;
 
-	if (source && (a[3] & MREMAP_FIXED))
-		theirs -= locked_bytes(mm, a[4], a[2]);
+	for (; leaks && nr < QUIRE_ARRAY_SIZE(area) && (vma = quire_find_vma(mm, pos)) && vma->start < end; pos = vma->end) {
+		uint64_t from = vma->start > pos ? vma->start : pos, to = vma->end < end ? vma->end : end;
+
+		area[nr].start = from;
+		area[nr].source = locked_bytes(mm, from, to - from, NULL, 0);
+		area[nr].gone = a[3] & MREMAP_FIXED ? locked_bytes(mm, a[4] + (from - a[0]), to - from, unlocked, nr) : 0;
+		unlocked[nr++] = vma->start;
+	}
 	result = quire_mremap(mm, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
-	if (!source || result < 0)
+	/* Of several areas the first may have moved before the call failed. */
+	for (i = 0; i < nr; i++)
+		if (result >= 0 || (area[i].source && !locked_bytes(mm, area[i].start, PAGE, NULL, 0)))
+			nr_moved = i + 1;
+	for (i = 0; i < nr_moved; i++)
+		theirs += area[i].source - area[i].gone;
+	for (i = 0; i < nr_moved && !area[i].source; i++)
+		;
+	if (i == nr_moved)
 		return result;
-	leaked = theirs + source - mm->locked_vm * PAGE;
+	leaked = theirs - mm->locked_vm * PAGE;
 	p->leaked_lock[process] += leaked;
 	if (mm->limits.memlock != QUIRE_RLIM_INFINITY)
 		mm->limits.memlock = mm->limits.memlock > leaked ? mm->limits.memlock - leaked : 0;
@@ -528,6 +567,45 @@ static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, co
 static struct our_file *file_of(struct player *p, uint64_t fd)
 {
 	return fd >= STEP_FD && fd < STEP_FD + STEP_NR_FILES ? &p->file[fd - STEP_FD] : NULL;
+}
+
+static bool maps_disk(struct player *p, struct quire_mm *mm, uint64_t addr)
+{
+	struct quire_vma *vma = quire_find_vma(mm, addr);
+
+	return vma && vma->start <= addr && vma->object == p->file[STEP_FILE_DISK].object;
+}
+
+static bool any_disk(struct player *p, struct quire_mm *mm, uint64_t addr, uint64_t len)
+{
+	struct quire_vma *vma;
+
+	for (vma = quire_find_vma(mm, addr); vma && vma->start - 1 < addr + len - 1; vma = quire_find_vma(mm, vma->end))
+		if (vma->object == p->file[STEP_FILE_DISK].object)
+			return true;
+	return false;
+}
+
+static int look_at_core(struct player *p, struct quire_mm *mm, uint64_t addr, uint64_t len)
+{
+	bool fits = len <= sizeof(p->vec) * PAGE;
+	int err = quire_mincore(mm, addr, len, fits ? p->vec : NULL);
+	unsigned i;
+
+	for (i = 0; !err && fits && i * PAGE < len; i++) {
+		struct quire_vma *vma = quire_find_vma(mm, addr + i * PAGE);
+		enum play_rule rule = PLAY_NR_RULES;
+
+		if (p->paged_out && vma && vma->object)
+			rule = PLAY_RULE_PAGED_OUT;
+		else if (maps_disk(p, mm, addr + i * PAGE))
+			rule = p->disk_rule;
+		if (rule == PLAY_NR_RULES)
+			continue;
+		p->vec[i] = CORE_UNKNOWN;
+		p->left_out[rule]++;
+	}
+	return err;
 }
 
 static int64_t call(struct player *p, const struct step *s, const uint64_t *a)
@@ -552,6 +630,8 @@ static int64_t call(struct player *p, const struct step *s, const uint64_t *a)
 	case SYS_mremap:
 		return remap(p, mm, s->process, a);
 	case SYS_madvise:
+		if (a[2] == MADV_WILLNEED && p->disk_rule == PLAY_NR_RULES && any_disk(p, mm, a[0], a[1]))
+			p->disk_rule = PLAY_RULE_READ_AHEAD;
 		return quire_madvise(mm, a[0], a[1], (int)a[2]);
 	case SYS_mlock:
 		return quire_mlock(mm, a[0], a[1]);
@@ -570,7 +650,7 @@ static int64_t call(struct player *p, const struct step *s, const uint64_t *a)
 	case SYS_remap_file_pages:
 		return quire_remap_file_pages(mm, a[0], a[1], (uint32_t)a[2], a[3], (uint32_t)a[4]);
 	case SYS_mincore:
-		return quire_mincore(mm, a[0], a[1], a[1] <= sizeof(p->vec) * PAGE ? p->vec : NULL);
+		return look_at_core(p, mm, a[0], a[1]);
 	case SYS_mseal:
 		return quire_mseal(mm, a[0], a[1], a[2]);
 	case SYS_ftruncate:
@@ -653,6 +733,24 @@ static enum step_area area_at(struct player *p, struct quire_mm *mm, uint64_t ad
 		    : (shared ? STEP_AREA_TMPFS_SHARED : STEP_AREA_TMPFS_PRIVATE);
 }
 
+/*
+ * An access beyond the end of a file maps what else is in the cache around it; but of a disk file Linux does not map the last
+ * page, if that is the first one of those, and nothing was mapped yet within the same two megabytes.
+ */
+static bool meets_last_page(struct player *p, struct quire_mm *mm, uint64_t addr)
+{
+	struct quire_vma *vma = quire_find_vma(mm, addr);
+	uint64_t first, last;
+
+	if (!maps_disk(p, mm, addr))
+		return false;
+	last = quire_size_pages(vma->object->size);
+	first = addr & ~(AROUND_BYTES - 1);
+	if (first < vma->start)
+		first = vma->start;
+	return (first - vma->start) / PAGE + vma->pgoff + 1 == last;
+}
+
 static void make_access(struct player *p, const struct step *s, const uint64_t *a, struct record *r)
 {
 	struct quire_signal sig = { 0 };
@@ -666,6 +764,9 @@ static void make_access(struct player *p, const struct step *s, const uint64_t *
 		machine_store(p->machine, a[0], &byte, 1, &sig);
 	else
 		machine_fetch(p->machine, a[0], &byte, 1, &sig);
+	if (sig.signo == QUIRE_SIGBUS && s->kind != STEP_STORE && p->disk_rule == PLAY_NR_RULES &&
+	    meets_last_page(p, p->mm[s->process], sig.addr))
+		p->disk_rule = PLAY_RULE_LAST_PAGE;
 	r->signo = sig.signo;
 	r->code = sig.code;
 	r->address = sig.addr;
@@ -719,9 +820,10 @@ static void take_sample(struct player *p, uint32_t process, struct record *r)
 	at = p->texts.len;
 	quire_proc_status(p->mm[process], &sink.sink);
 	s->status = end_span(p, at);
+	s->disk_rule = (uint8_t)p->disk_rule;
+	s->paged_out = p->paged_out;
 	for (i = 0; i < STEP_VEC_PAGES; i++)
-		if (quire_mincore(p->mm[process], STEP_WINDOW + i * PAGE, PAGE, &s->core[i]))
-			s->core[i] = 0xff;
+		s->core[i] = look_at_core(p, p->mm[process], STEP_WINDOW + i * PAGE, PAGE) ? 0xff : p->vec[0];
 }
 
 /* ---- A round ----------------------------------------------------------------------------- */

@@ -53,7 +53,10 @@ const struct play_result *player_play(struct player *p, const struct round *roun
 	X(FREED_PAGEOUT, "MADV_PAGEOUT after MADV_FREE")                                                               \
 	X(BYTES_UNKNOWN, "accesses to what the loader set up")                                                         \
 	X(CODE_UNKNOWN, "executions of anything but a return instruction")                                            \
-	X(PAGED_OUT, "sizes of areas on disk files after MADV_PAGEOUT")                                                \
+	X(PAGED_OUT, "looks at which pages of files and shared memory are there, after MADV_PAGEOUT")                               \
+	X(READ_AHEAD, "looks at which pages of disk files are there, after one was read")                              \
+	X(LAST_PAGE, "looks at which pages of disk files are there, after an access beyond the end of one")            \
+	X(WRITE_BACK, "pages of disk files that are clean on one side and dirty on the other")                         \
 	X(HUGE, "sizes of areas that may have huge pages")
 
 enum play_rule {

@@ -50,7 +50,9 @@ struct player {
 	uint64_t slot[STEP_MAX_SLOTS + 1];
 	uint64_t memlock;                        /* the limit, bytes */
 	uint64_t leaked_lock[STEP_MAX_PROCESSES]; /* bytes that Linux counts as locked and are not; see ours.c */
-	bool freed_lazily, paged_out;
+	bool freed_lazily;
+	bool paged_out;
+	enum play_rule disk_rule; /* why it cannot be known which of a disk file's pages are there; PLAY_NR_RULES: it can */
 	struct record *record;                   /* as the channel's, what our side gave */
 	struct sample *sample;
 	unsigned nr_samples;

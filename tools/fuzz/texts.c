@@ -179,10 +179,12 @@ static bool may_be_huge(const struct area *a)
 }
 
 /* Why an area's pages are not compared; PLAY_NR_RULES: they are. */
-static enum play_rule pages_rule(struct player *p, const struct area *a)
+static enum play_rule pages_rule(const struct area *a, const struct sample *ours)
 {
-	if (is_on_disk(a) && p->paged_out)
+	if (a->name[0] == '/' && ours->paged_out)
 		return PLAY_RULE_PAGED_OUT;
+	if (is_on_disk(a) && ours->disk_rule < PLAY_NR_RULES)
+		return (enum play_rule)ours->disk_rule;
 	if (may_be_huge(a))
 		return PLAY_RULE_HUGE;
 	return PLAY_NR_RULES;
@@ -205,7 +207,25 @@ static void count_pages(const struct player *p, const struct area *a, uint64_t *
 	kinds[shmem ? SHMEM : FILE_PAGES] += a->figure[RSS] - a->figure[ANONYMOUS];
 }
 
-static bool same_smaps(struct player *p, const char *theirs, const char *theirs_end, const char *ours, const char *ours_end,
+/* When a disk's page becomes clean is up to write-back: then only how many there are is compared. */
+static void forget_dirty(struct player *p, struct area *a, struct area *b)
+{
+	static const uint8_t pairs[][2] = { { SHARED_CLEAN, SHARED_DIRTY }, { PRIVATE_CLEAN, PRIVATE_DIRTY } };
+	unsigned i;
+
+	for (i = 0; i < QUIRE_ARRAY_SIZE(pairs); i++) {
+		uint8_t clean = pairs[i][0], dirty = pairs[i][1];
+
+		if (a->figure[clean] == b->figure[clean])
+			continue;
+		p->left_out[PLAY_RULE_WRITE_BACK] += (uint64_t)llabs((long long)(a->figure[clean] - b->figure[clean])) / 4;
+		a->figure[dirty] += a->figure[clean];
+		b->figure[dirty] += b->figure[clean];
+		a->figure[clean] = b->figure[clean] = 0;
+	}
+}
+
+static bool same_smaps(struct player *p, const struct sample *sample, const char *theirs, const char *theirs_end, const char *ours, const char *ours_end,
 		       uint64_t *their_rest, uint64_t *our_rest, struct text *what)
 {
 	static struct area a[MAX_AREAS], b[MAX_AREAS];
@@ -217,7 +237,7 @@ static bool same_smaps(struct player *p, const char *theirs, const char *theirs_
 	}
 	for (i = 0; i < nr_a; i++) {
 		bool adopted = ours_is_adopted(p, a[i].start, a[i].name);
-		enum play_rule rule = adopted ? PLAY_NR_RULES : pages_rule(p, &a[i]);
+		enum play_rule rule = adopted ? PLAY_NR_RULES : pages_rule(&a[i], sample);
 
 		if (a[i].flags_end - a[i].flags != b[i].flags_end - b[i].flags ||
 		    memcmp(a[i].flags, b[i].flags, (size_t)(a[i].flags_end - a[i].flags))) {
@@ -232,6 +252,8 @@ static bool same_smaps(struct player *p, const char *theirs, const char *theirs_
 		}
 		if (rule < PLAY_NR_RULES)
 			p->left_out[rule]++;
+		if (is_on_disk(&a[i]))
+			forget_dirty(p, &a[i], &b[i]);
 		for (k = 0; k < NR_FIGURES; k++) {
 			if (k != SIZE && (adopted || rule < PLAY_NR_RULES))
 				continue;
@@ -296,18 +318,14 @@ bool texts_same_sample(struct player *p, uint32_t process, const struct sample *
 	uint64_t their_rest[NR_KINDS] = { 0 }, our_rest[NR_KINDS] = { 0 };
 	unsigned i;
 
-	if (!same_smaps(p, smaps, user_end(smaps, theirs->smaps.len), our_smaps, our_smaps + ours->smaps.len, their_rest,
+	if (!same_smaps(p, ours, smaps, user_end(smaps, theirs->smaps.len), our_smaps, our_smaps + ours->smaps.len, their_rest,
 			our_rest, what) ||
 	    !same_status(p, process, status, status + theirs->status.len, our_status, our_status + ours->status.len, their_rest,
 			 our_rest, ours->leaked_lock, what))
 		return false;
 	for (i = 0; i < STEP_VEC_PAGES; i++) {
-		if (theirs->core[i] == ours->core[i])
+		if (ours->core[i] == CORE_UNKNOWN || theirs->core[i] == ours->core[i])
 			continue;
-		if (p->paged_out) {
-			p->left_out[PLAY_RULE_PAGED_OUT]++;
-			continue;
-		}
 		text_printf(what, "mincore of the window's page %u: Linux %#x, Quire %#x\n", i, theirs->core[i], ours->core[i]);
 		return false;
 	}
