@@ -11,6 +11,8 @@
 
 static struct quire_fail fail; /* as the rooms have one each; this one is for all of them */
 bool (*fail_hook)(void);
+static uint64_t chance; /* xorshift's state */
+static unsigned one_in; /* 0: not at random */
 static uintptr_t stack_top;
 static bool in_hook;
 
@@ -60,6 +62,19 @@ __attribute__((no_sanitize_address)) static void note_stack(uintptr_t *frame)
 	}
 }
 
+static bool at_random(void)
+{
+	if (!one_in)
+		return false;
+	chance ^= chance << 13;
+	chance ^= chance >> 7;
+	chance ^= chance << 17;
+	if ((chance >> 20) % one_in)
+		return false;
+	fail.failed++;
+	return true;
+}
+
 static bool fails(void *frame)
 {
 	uintptr_t *f = frame;
@@ -70,7 +85,7 @@ static bool fails(void *frame)
 		return false;
 	s = site_of(f[1]);
 	s->reached++;
-	now = quire_fail_now(&fail);
+	now = quire_fail_now(&fail) || at_random();
 	if (fail_hook) {
 		in_hook = true;
 		now |= fail_hook();
@@ -114,8 +129,16 @@ void fail_at(uint64_t k, bool sticky)
 	fail = (struct quire_fail){.after = k, .sticky = sticky};
 }
 
+void fail_at_random(uint64_t seed, unsigned n)
+{
+	fail = (struct quire_fail){.after = 0};
+	chance = (seed + 1) * 0x9e3779b97f4a7c15u;
+	one_in = n;
+}
+
 unsigned fail_end(void)
 {
+	one_in = 0;
 	fail.after = 0;
 	return (unsigned)fail.failed;
 }

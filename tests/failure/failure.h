@@ -33,6 +33,8 @@
 
 /* The k-th allocation from now fails; sticky: all later ones too. */
 void fail_at(uint64_t k, bool sticky);
+/* Each allocation from now fails with a chance of one in n. */
+void fail_at_random(uint64_t seed, unsigned n);
 /* No more. How many were failed since fail_at(). */
 unsigned fail_end(void);
 /* Called before each allocation of the library while set, with no lock held but what its caller has; answers whether
@@ -51,7 +53,7 @@ void mark_stack(void *frame);
 struct driver {
 	struct quire_page *page[8]; /* what its fault op gives: made at the first fault, by the page room */
 	int opened, closed, asked, moved, announced;
-	int refuse_split, refuse_move, refuse_write; /* errno that it answers, or 0 */
+	int refuse_split, refuse_move, refuse_write, refuse_fault; /* errno that it answers, or 0 */
 };
 
 struct world {
@@ -67,6 +69,7 @@ struct world {
 };
 
 extern struct world w;
+extern const struct quire_pgfmt *world_format; /* of its page tables; NULL: four levels */
 extern const struct quire_vm_ops driver_ops;
 
 void world_new(void);
@@ -131,12 +134,15 @@ extern const struct scenario map_scenarios[], remap_scenarios[], advise_scenario
 	fork_scenarios[], fault_scenarios[], file_scenarios[], driver_scenarios[];
 
 void run_scenario(void **state);
+/* All scenarios with allocations failing at random: once, or over and over for QUIRE_SOAK_MINUTES. */
+void run_at_random(void **state);
+extern const struct scenario *const all_scenarios[]; /* NULL at the end */
 
 /* ---- Snapshots (snapshot.c) -------------------------------------------------------------- */
 
 /* All there is to see, as text; flags: what of it to leave out. To be freed. */
 char *snapshot(uint32_t flags);
 /* Fails the test, showing the lines that differ. */
-void assert_same(const char *before, const char *after, const char *when);
+void assert_same(const char *before, const char *after, const char *name, const char *when);
 
 #endif

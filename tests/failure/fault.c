@@ -140,6 +140,12 @@ static void device_refuses(void)
 	w.driver.refuse_write = -QUIRE_EIO;
 }
 
+static void device_fails(void)
+{
+	device_untouched();
+	w.driver.refuse_fault = -QUIRE_EFAULT;
+}
+
 static void disk_fails(void)
 {
 	w.disk->fail_read = 2;
@@ -349,6 +355,7 @@ const struct scenario fault_scenarios[] = {
 	{"fault_driver_first_write", NULL, driver_write_read_one, .flags = NEEDS_NONE},
 	{"fault_driver_private_write", device_untouched, driver_private_write, FAULT, .flags = KEEPS_PAGES},
 	{"fault_driver_makes_a_leaf", device_untouched, driver_leaf, FAULT},
+	{"fault_driver_that_fails", device_fails, driver_leaf, FAULT, BUS},
 	{"fault_driver_refuses_writes", device_refuses, driver_write, FAULT, .flags = KEEPS_PAGES, BUS},
 	{"fault_stack_growth", NULL, grow_stack, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV)},
 	{"fault_stack_growth_by_reading", NULL, grow_stack_by_reading, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV)},

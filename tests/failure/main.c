@@ -9,40 +9,42 @@
 
 #define MOST_TESTS 512
 
-extern unsigned nr_scenarios, nr_failures, nr_short;
+extern unsigned nr_scenarios, nr_failures, nr_short, nr_random;
 extern const struct CMUnitTest *const other_tests[];
+
+const struct scenario *const all_scenarios[] = {
+	map_scenarios,	 remap_scenarios, advise_scenarios, lock_scenarios,   fork_scenarios,
+	fault_scenarios, file_scenarios,  driver_scenarios, NULL,
+};
+
+static struct CMUnitTest failure[MOST_TESTS];
+static size_t nr_tests;
+
+static void add(struct CMUnitTest test, const char *only)
+{
+	if (strncmp(test.name, only, strlen(only)) != 0)
+		return;
+	if (nr_tests == MOST_TESTS)
+		abort();
+	failure[nr_tests++] = test;
+}
 
 int main(int argc, char **argv)
 {
-	static const struct scenario *const groups[] = {
-		map_scenarios,	 remap_scenarios, advise_scenarios, lock_scenarios,
-		fork_scenarios,	 fault_scenarios, file_scenarios,   driver_scenarios,
-	};
-	static struct CMUnitTest failure[MOST_TESTS];
 	const char *only = argc > 2 ? argv[2] : "";
-	size_t n = 0;
 	int failed;
 
-	for (size_t g = 0; g < QUIRE_ARRAY_SIZE(groups); g++) {
-		for (const struct scenario *s = groups[g]; s->name; s++) {
-			if (strncmp(s->name, only, strlen(only)) != 0)
-				continue;
-			if (n == MOST_TESTS)
-				abort();
-			failure[n++] = (struct CMUnitTest){s->name, run_scenario, NULL, NULL, (void *)(uintptr_t)s};
-		}
+	for (const struct scenario *const *group = all_scenarios; *group; group++) {
+		for (const struct scenario *s = *group; s->name; s++)
+			add((struct CMUnitTest){s->name, run_scenario, NULL, NULL, (void *)(uintptr_t)s}, only);
 	}
-	for (const struct CMUnitTest *const *t = other_tests; *t; t++) {
-		if (strncmp((*t)->name, only, strlen(only)) != 0)
-			continue;
-		if (n == MOST_TESTS)
-			abort();
-		failure[n++] = **t;
-	}
-	failed = _cmocka_run_group_tests("failure", failure, n, NULL, NULL);
+	for (const struct CMUnitTest *const *t = other_tests; *t; t++)
+		add(**t, only);
+	add((struct CMUnitTest){"at_random", run_at_random, NULL, NULL, NULL}, only);
+	failed = _cmocka_run_group_tests("failure", failure, nr_tests, NULL, NULL);
 	if (argc > 1)
 		write_sites(argv[1]);
-	printf("failure: %u scenarios, %u failed allocations, %u calls with too few pages\n", nr_scenarios,
-	       nr_failures, nr_short);
+	printf("failure: %u scenarios, %u failed allocations, %u calls with too few pages, %u at random\n",
+	       nr_scenarios, nr_failures, nr_short, nr_random);
 	return failed;
 }

@@ -127,8 +127,13 @@ def main():
     program, root = sys.argv[1], os.path.realpath(sys.argv[2])
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "sites")
-        status = subprocess.run([program, path], check=False).returncode
-        if status or not os.path.exists(path):
+        scenarios = ""
+        with subprocess.Popen([program, path], stdout=subprocess.PIPE, text=True) as run:
+            for line in run.stdout:
+                print(line, end="", flush=True)
+                if line.startswith("failure: "):
+                    scenarios = line.removeprefix("failure: ").strip()
+        if run.returncode or not scenarios:
             return 1
         seen = seen_sites(path, symbol(program, "__executable_start"))
     names, calls, odd = disassemble(program)
@@ -163,7 +168,7 @@ def main():
         errors.append(f"{caller}, {callee}: excepted without need")
     for error in sorted(errors):
         print(error)
-    print(f"failure: {len(sites) - len(never)} of {len(sites)} sites failed; "
+    print(f"failure: {scenarios}; {len(sites) - len(never)} of {len(sites)} sites failed; "
           f"{len(ways) - len(silent)} of {len(ways)} calls came back without memory, "
           f"{len(excepted)} excepted")
     return 1 if errors else 0

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* One scenario, run with every allocation failing in turn; see failure.h. */
 #include <stdlib.h>
+#include <time.h>
 
 #include "failure.h"
 
 #define MOST_PAGES 96 /* that a call may need */
 
 /* Totals, printed by main.c. */
-unsigned nr_scenarios, nr_failures, nr_short;
+unsigned nr_scenarios, nr_failures, nr_short, nr_random;
 
 static void begin(const struct scenario *s)
 {
@@ -83,7 +84,7 @@ static void judge(const struct scenario *s, int64_t answer, const struct expecte
 	if (got_through && !half)
 		return;
 	now = snapshot(half ? s->flags : s->flags & ~KEEPS_AREAS);
-	assert_same(half ? e->after : e->before, now, when);
+	assert_same(half ? e->after : e->before, now, s->name, when);
 	free(now);
 }
 
@@ -169,4 +170,55 @@ void run_scenario(void **state)
 	each_fails(s, false);
 	each_fails(s, true);
 	with_few_pages(s);
+}
+
+/* ---- At random --------------------------------------------------------------------------- */
+
+static void fail_at_random_once(const struct scenario *s, uint64_t seed)
+{
+	struct expected e;
+	int64_t answer;
+	char when[64];
+	unsigned n = 2u << seed % 6;
+
+	snprintf(when, sizeof(when), "seed %llu, one in %u fails", (unsigned long long)seed, n);
+	world_format = seed / 6 % 2 ? &quire_pgfmt_x86_64_5level : NULL;
+	expect_after(s, &e);
+	begin(s);
+	expect(s, &e);
+	fail_at_random(seed, n);
+	answer = s->call();
+	if (fail_end())
+		judge(s, answer, &e, when);
+	else if (!is_success(s, answer))
+		fail_msg("%s: with memory it answered %lld", s->name, (long long)answer);
+	nr_random++;
+	free(e.before);
+	free(e.after);
+	world_end();
+	world_format = NULL;
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void run_at_random(void **state)
+{
+	const char *minutes = getenv("QUIRE_SOAK_MINUTES");
+	double end = now() + (minutes ? atof(minutes) * 60 : 0);
+	uint64_t seed = minutes ? (uint64_t)time(NULL) << 24 : 0;
+
+	(void)state;
+	mark_stack(__builtin_frame_address(0));
+	do {
+		for (const struct scenario *const *group = all_scenarios; *group; group++) {
+			for (const struct scenario *s = *group; s->name; s++)
+				fail_at_random_once(s, seed++);
+		}
+	} while (now() < end);
 }

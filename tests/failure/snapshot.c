@@ -165,7 +165,7 @@ static void write_counters(const struct quire_mm *mm)
 		return;
 	fprintf(out, " faults %llu %llu\n", (unsigned long long)mm->minor_faults,
 		(unsigned long long)mm->major_faults);
-	fprintf(out, " rss");
+	fprintf(out, " peaks %llu %lld\n rss", (unsigned long long)mm->hiwater_vm, (long long)mm->hiwater_rss);
 	for (int k = 0; k < QUIRE_NR_RSS; k++)
 		fprintf(out, " %lld", (long long)mm->rss[k]);
 	fprintf(out, "\n tables");
@@ -302,7 +302,7 @@ static size_t line_length(const char *s)
 	return strcspn(s, "\n");
 }
 
-void assert_same(const char *before, const char *after, const char *when)
+void assert_same(const char *before, const char *after, const char *name, const char *when)
 {
 	while (*before && *after) {
 		size_t b = line_length(before), a = line_length(after);
@@ -313,6 +313,6 @@ void assert_same(const char *before, const char *after, const char *when)
 		after += a + (after[a] == '\n');
 	}
 	if (*before || *after)
-		fail_msg("%s:\n  before  %.*s\n  after   %.*s", when, (int)line_length(before), before,
+		fail_msg("%s: %s:\n  before  %.*s\n  after   %.*s", name, when, (int)line_length(before), before,
 			 (int)line_length(after), after);
 }

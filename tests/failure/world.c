@@ -8,6 +8,7 @@
 #include "failure.h"
 
 struct world w;
+const struct quire_pgfmt *world_format;
 
 /* ---- A driver ---------------------------------------------------------------------------- */
 
@@ -43,6 +44,8 @@ static int driver_fault(struct quire_vmf *vmf)
 {
 	struct quire_page **page = &w.driver.page[vmf->pgoff % QUIRE_ARRAY_SIZE(w.driver.page)];
 
+	if (w.driver.refuse_fault)
+		return w.driver.refuse_fault;
 	if (!*page)
 		*page = quire_page_alloc(w.q, QUIRE_GFP_ZERO, 0);
 	if (!*page)
@@ -80,7 +83,7 @@ static int device_mmap(struct quire_file *file, struct quire_vma *vma)
 
 void world_new(void)
 {
-	const struct machine_config config = {.ram_bytes = 20u << 20, .nr_cpus = 2};
+	const struct machine_config config = {.ram_bytes = 20u << 20, .nr_cpus = 2, .fmt = world_format};
 	static struct quire_file device;
 
 	memset(&w, 0, sizeof(w));
