@@ -120,7 +120,7 @@ quire_uaddr_t quire_brk(struct quire_mm *mm, quire_uaddr_t brk)
 	quire_mutex_lock(mm->q, &mm->lock);
 	old = mm->layout.brk;
 	if (set_brk(mm, brk))
-		mm->layout.brk = brk;
+		quire_store(&mm->layout.brk, brk); /* maps may be read at this moment */
 	now = mm->layout.brk;
 	populate = now > old && (mm->def_flags & QUIRE_VM_LOCKED);
 	quire_mutex_unlock(mm->q, &mm->lock);

@@ -164,7 +164,7 @@ static void commit(struct forking *f)
 			copy->ops->open(copy);
 	}
 	child->hiwater_vm = child->total_vm;
-	child->hiwater_rss = quire_mm_rss(child);
+	quire_update_hiwater_rss(child); /* a truncate may be at its entries already */
 }
 
 static void undo(struct forking *f)
@@ -176,8 +176,7 @@ static void undo(struct forking *f)
 		struct quire_vma *copy = quire_list_entry(pos, struct quire_vma, plan_link);
 
 		quire_list_del(&copy->plan_link);
-		if (!quire_list_empty(&copy->object_link))
-			quire_object_unlink(copy);
+		quire_object_unlink(copy);
 		quire_zap_range(child, copy, copy->start, copy->end, QUIRE_ZAP_TRIM);
 		quire_vma_free_new(copy);
 	}

@@ -570,9 +570,7 @@ void quire_plan_finish(struct quire_plan *plan)
 
 		quire_list_del(&vma->plan_link);
 		vma->plan_marks = 0;
-		/* Unless mremap has done so already. */
-		if (!quire_list_empty(&vma->object_link))
-			quire_object_unlink(vma);
+		quire_object_unlink(vma); /* unless mremap has done so already */
 		if (quire_vma_owner(vma))
 			quire_anon_unlink(q, vma);
 		quire_vma_free_deferred(vma);

@@ -43,7 +43,6 @@ struct remap {
 	quire_uaddr_t emptied;	      /* where what is mapped of [source, emptied) goes has been
 				       * unmapped */
 	uint64_t target_extra;	      /* and so many bytes behind that */
-	bool leave_cuts;	      /* the destination could not be unmapped */
 	quire_uaddr_t tail, tail_end; /* unmapped, since the new length is smaller */
 	struct quire_tally come;      /* pages of areas that the plan made */
 	uint64_t unlocked;	      /* pages that DONTUNMAP left behind, LOCKED no more */
@@ -320,6 +319,14 @@ static bool may_stay(struct remap *r)
 				     r->old_len >> QUIRE_PAGE_SHIFT);
 }
 
+/* [start, end) could not be unmapped: what is drawn so far comes true, and so do the cuts. */
+static int leave_cuts(struct remap *r, quire_uaddr_t start, quire_uaddr_t end, int err)
+{
+	if (!r->plan.out_of_memory)
+		quire_plan_draw_cuts(&r->plan, start, end);
+	return r->plan.out_of_memory ? -QUIRE_ENOMEM : err;
+}
+
 /* FIXED and DONTUNMAP: what is in the way goes, what is too much goes, then the rest moves. */
 static int draw_move_to_target(struct remap *r)
 {
@@ -327,9 +334,8 @@ static int draw_move_to_target(struct remap *r)
 
 	if (r->flags & QUIRE_MREMAP_FIXED) {
 		err = quire_plan_unmap(&r->plan, r->new_addr, r->new_addr + r->new_len);
-		r->leave_cuts = err && !r->plan.out_of_memory && r->addr == r->source;
 		if (err)
-			return err;
+			return leave_cuts(r, r->new_addr, r->new_addr + r->new_len, err);
 		r->last = r->addr;
 		r->emptied = r->addr + (r->old_len < r->new_len ? r->old_len : r->new_len);
 		r->target_extra = r->old_len < r->new_len ? r->new_len - r->old_len : 0;
@@ -337,7 +343,7 @@ static int draw_move_to_target(struct remap *r)
 	if (r->new_len < r->old_len) {
 		err = quire_plan_unmap(&r->plan, r->addr + r->new_len, r->addr + r->old_len);
 		if (err)
-			return err;
+			return leave_cuts(r, r->addr + r->new_len, r->addr + r->old_len, err);
 		r->tail = r->addr + r->new_len;
 		r->tail_end = r->addr + r->old_len;
 		r->old_len = r->new_len;
@@ -373,8 +379,7 @@ static void empty_target(struct remap *r, quire_uaddr_t start, quire_uaddr_t end
 			break;
 		quire_zap_range(r->mm, vma, vma->start > start ? vma->start : start,
 				vma->end < end ? vma->end : end, 0);
-		if (!quire_list_empty(&vma->object_link))
-			quire_object_unlink(vma);
+		quire_object_unlink(vma);
 	}
 }
 
@@ -455,10 +460,6 @@ static int conclude(struct remap *r, int err)
 	uint64_t span = r->moved - r->source;
 	int refused;
 
-	if (r->leave_cuts) {
-		quire_plan_leave_cuts(&r->plan, r->new_addr, r->new_addr + r->new_len);
-		return err;
-	}
 	if (r->plan.out_of_memory || (err && !r->plan.end)) {
 		give_up(r);
 		return err;
@@ -614,7 +615,8 @@ static int64_t remap_locked(struct remap *r)
 		return err;
 	/* As munmap: the tail that goes may reach over holes, not beyond the end of the space. */
 	if (r->new_len < r->old_len &&
-	    r->old_len - r->new_len > r->mm->layout.task_size - (r->addr + r->new_len))
+	    (r->new_len > r->mm->layout.task_size - r->addr ||
+	     r->old_len - r->new_len > r->mm->layout.task_size - (r->addr + r->new_len)))
 		return -QUIRE_EINVAL;
 	if (has_target(r))
 		return move_one(r);

@@ -36,10 +36,11 @@ void quire_object_unlink(struct quire_vma *vma)
 	if (!object)
 		return;
 	quire_mutex_lock(object->q, &object->lock);
-	quire_assert(object->q, !quire_list_empty(&vma->object_link));
-	quire_list_del(&vma->object_link);
-	if ((vma->flags & QUIRE_VM_SHARED) && (vma->flags & QUIRE_VM_MAYWRITE))
-		object->nr_writable--;
+	if (!quire_list_empty(&vma->object_link)) {
+		quire_list_del(&vma->object_link);
+		if ((vma->flags & QUIRE_VM_SHARED) && (vma->flags & QUIRE_VM_MAYWRITE))
+			object->nr_writable--;
+	}
 	quire_mutex_unlock(object->q, &object->lock);
 }
 
@@ -111,8 +112,7 @@ void quire_object_truncate(struct quire_object *object, uint64_t size)
 	quire_assert(q, size <= QUIRE_OBJECT_MAX_SIZE);
 	quire_mutex_lock(q, &object->resize);
 	if (size > object->size) {
-		/* A store through a mapping may have left something behind the old end. */
-		quire_object_zero_tail(object, object->size);
+		quire_object_forget_tail(object);
 		quire_object_set_size(object, size);
 	} else {
 		quire_object_set_size(object, size);

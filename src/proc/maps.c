@@ -91,7 +91,7 @@ static const char *area_name(const struct quire_vma *vma, bool *deleted)
 	}
 	if (vma->ops && vma->ops->name)
 		return vma->ops->name;
-	if (vma->start < layout->brk && vma->end > layout->start_brk)
+	if (vma->start < quire_load(&layout->brk) && vma->end > layout->start_brk)
 		return "[heap]";
 	if (vma->start <= layout->start_stack && vma->end >= layout->start_stack)
 		return "[stack]";
