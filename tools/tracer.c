@@ -294,13 +294,13 @@ static void on_answer(struct tracer *tr, struct task *t)
 	struct space *answered = NULL;
 
 	if (t->space && t->in_call) {
-		/* Killed just now: its exit stop still knows the result. */
-		if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info) <= 0)
+		/* Killed just now, and on its way to its exit stop or there: that is still to be reported, and knows the result. */
+		if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info) <= 0 || info.op == PTRACE_SYSCALL_INFO_NONE)
 			return;
+		answered = t->space;
 		if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
 			shadow_of(t->space)->look = t->tid;
 			follow_exit(tr->s, t, info.exit.rval);
-			answered = t->space;
 		}
 	}
 	t->in_call = false;
