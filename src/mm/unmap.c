@@ -125,10 +125,13 @@ static int take_out(struct quire_plan *plan, struct quire_vma *vma, quire_uaddr_
 
 int quire_plan_unmap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)
 {
-	int err = check(plan, start, end);
 	struct quire_vma *vma;
 	struct steps s;
+	int err;
 
+	plan->would_cut_start = false;
+	plan->would_cut_end = false;
+	err = check(plan, start, end);
 	if (err)
 		return err;
 	for (steps_start(&s, plan, start, end); (vma = step(&s));) {
@@ -157,6 +160,14 @@ static int cut_at(struct quire_plan *plan, quire_uaddr_t addr)
 		return -QUIRE_ENOMEM;
 	quire_plan_split(plan, vma, addr, &err);
 	return err;
+}
+
+void quire_plan_draw_cuts(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)
+{
+	if (plan->would_cut_start)
+		(void)cut_at(plan, start);
+	if (plan->would_cut_end)
+		(void)cut_at(plan, end);
 }
 
 void quire_plan_leave_cuts(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)

@@ -91,6 +91,32 @@ static void what_a_seal_stops(void **state)
 	assert_int_equal(get(P(1)), 0);
 }
 
+/*
+ * What mremap has to unmap before it moves is cut where munmap would cut it, even if a seal then stops
+ * the call; as Linux 6.18 leaves it.
+ *
+ *	what is too much:    |-------A-------|s|    from A's middle into the sealed s
+ *	the second's place:  |-r-|--rw--|   and there  |-r-|s|, of which r joins the r that was moved
+ */
+static void what_a_seal_stops_is_cut(void **state)
+{
+	const uint32_t to = QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED;
+
+	map_at(20, 5, "rw");
+	map_at(25, 1, "r");
+	assert_int_equal(seal_at(25, 1), 0);
+	assert_int_equal(quire_mremap(space.mm, P(22), 4 * PAGE, PAGE, to, P(30)), -QUIRE_EPERM);
+	assert_picture("20-23 rw-p, 23-25 rw-p, 25-26 r--p");
+
+	map_at(0, 1, "r");
+	map_at(1, 2, "rw");
+	map_at(11, 2, "r");
+	assert_int_equal(seal_at(12, 1), 0);
+	assert_int_equal(quire_mremap(space.mm, P(0), 3 * PAGE, 3 * PAGE, to, P(10)), -QUIRE_EPERM);
+	assert_picture("1-3 rw-p, 10-11 r--p, 11-12 r--p, 12-13 r--p, "
+		       "20-23 rw-p, 23-25 rw-p, 25-26 r--p");
+}
+
 static void seals_are_inherited_and_end_with_the_space(void **state)
 {
 	struct quire_mm *child;
@@ -137,6 +163,7 @@ int main(void)
 		space_test(sealing_a_part),
 		space_test(holes),
 		space_test(what_a_seal_stops),
+		space_test(what_a_seal_stops_is_cut),
 		space_test(seals_are_inherited_and_end_with_the_space),
 		space_test(too_many_areas),
 		space_test(without_memory),
