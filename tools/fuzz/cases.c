@@ -20,7 +20,7 @@ static void complain(const char *name, unsigned number, const struct step *step,
 
 	fuzz_step_print(step, says, sizeof(says));
 	fuzz_answer_print(number, step, answer, gave, sizeof(gave));
-	printf("%s: the case says\n  %s\nbut%s\n  %s\n", name, says, who, gave);
+	fprintf(stderr, "%s: the case says\n  %s\nbut%s\n  %s\n", name, says, who, gave);
 }
 
 /* Does each step do what the case says, on both sides? */
@@ -68,7 +68,7 @@ static int play_case(struct player *p, const char *name, const struct fuzz_optio
 		tool_warn("%s: %s", name, result->what.p);
 		status = TOOL_NOT_RUN;
 	} else if (result->verdict == PLAY_DIFFERENT) {
-		printf("%s: step %u differs\n%s", name, result->step, result->what.p ? result->what.p : "");
+		fprintf(stderr, "%s: step %u differs\n%s", name, result->step, result->what.p ? result->what.p : "");
 		status = TOOL_DIFFERENT;
 		if (o->minimize)
 			fuzz_report(p, &round, o);
@@ -79,8 +79,11 @@ static int play_case(struct player *p, const char *name, const struct fuzz_optio
 		for (i = 0; i < round.nr_steps; i++)
 			fuzz_tally_step(tally, &round.steps[i], &result->arg[6 * i], &result->ours[i]);
 	}
+	/* If some step was not made, nobody knows what Linux says to those behind it. */
+	for (i = 0; i < round.nr_steps && result->theirs[i].made; i++)
+		;
 	if (o->print_c && status != TOOL_NOT_RUN)
-		fuzz_csource(stdout, &round, result->theirs, name);
+		fuzz_csource(stdout, &round, i == round.nr_steps ? result->theirs : NULL, name);
 	fuzz_case_free(&round);
 	return status;
 }
