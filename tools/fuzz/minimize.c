@@ -142,17 +142,19 @@ static bool try_value(struct search *s, uint64_t *arg, uint64_t value)
 	return false;
 }
 
-/* One page, then fewer pages by halves, then a whole number of pages. */
+/* One page, then fewer pages by halves, quarters and so on, then a whole number of pages. */
 static bool shrink_size(struct search *s, uint64_t *arg)
 {
 	bool changed = false;
+	uint64_t less;
 
 	if (*arg > STEP_PAGE && try_value(s, arg, STEP_PAGE))
 		return true;
 	while (*arg > 2 * STEP_PAGE && try_value(s, arg, *arg / 2 & ~(STEP_PAGE - 1)))
 		changed = true;
-	while (*arg > 2 * STEP_PAGE && *arg % STEP_PAGE == 0 && try_value(s, arg, *arg - STEP_PAGE))
-		changed = true;
+	for (less = *arg / 2 & ~(STEP_PAGE - 1); less; less = less / 2 & ~(STEP_PAGE - 1))
+		while (*arg > less + STEP_PAGE && *arg < 1ull << 63 && try_value(s, arg, *arg - less))
+			changed = true;
 	if (*arg % STEP_PAGE)
 		changed |= try_value(s, arg, *arg & ~(STEP_PAGE - 1)) || try_value(s, arg, (*arg | (STEP_PAGE - 1)) + 1);
 	return changed;
