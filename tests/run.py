@@ -28,7 +28,7 @@ CONFIGURATIONS = [
                       "-Db_sanitize=address,undefined", "-Dbench=false"], ["--no-suite", "release"]),
     ("release", "gcc", ["--buildtype=release", "-Dchecks=disabled"], ["--no-suite", "debug"]),
     ("clang", "clang-14", ["--buildtype=debugoptimized", "-Dchecks=enabled", "-Dbench=false"],
-     ["--suite", "unit", "--suite", "fuzzers"]),
+     ["--suite", "unit", "--suite", "fuzzers", "--suite", "museum"]),
     ("threads", "gcc", ["--buildtype=debugoptimized", "-Dchecks=enabled", "-Db_sanitize=thread",
                         "-Dbench=false"], ["--suite", "threads"]),
 ]

@@ -4,9 +4,9 @@
  *
  * Linux's faults have found areas under RCU and locked them one by one since 6.4. What was found may
  * have been detached before it was locked, and since 6.15, when areas came to be recycled without a
- * grace period, may even be another area by then, of another process (CVE-2025-38554 and the
- * refcount repairs around it). Each look-up must ask again, under the lock, whether this is still
- * the area that it wanted. Faults that read from a disk with no lock held had the same question
+ * grace period, may even be another area by then, of another process, whose descriptor is freed while
+ * it is let go again (mended in 6.16). Each look-up must ask again, under the lock, whether this is
+ * still the area that it wanted. Faults that read from a disk with no lock held had the same question
  * long before.
  *
  * Here the question is asked twice: under the leaf's lock, is the area alive? After a sleep, is

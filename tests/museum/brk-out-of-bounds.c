@@ -3,9 +3,9 @@
  * The heap's end is moved to where it may not be.
  *
  * Below the heap's beginning, where shrinking unmaps the program's own data; or beyond RLIMIT_DATA,
- * which counts the program's data too: Linux compared the heap alone until 3.2 or so in some paths
- * (prctl(PR_SET_MM_BRK) among them, 2014), so that who could move its marks had no limit. And next to
- * another mapping a heap stops one page short, or at a stack's guard.
+ * which counts the program's data too: a place that adds up the heap alone is a way around it (Linux
+ * has one function for the sum since 3.18, for brk() and for who moves the marks by prctl()). And next
+ * to another mapping a heap stops one page short, or at a stack's guard.
  */
 #include "museum.h"
 

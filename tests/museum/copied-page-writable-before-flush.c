@@ -3,8 +3,8 @@
  * A copy-on-write puts the copy in place, writable, while other processors still read the original.
  *
  * One thread of a program stores through the new entry and tells another, which reads the old value
- * through its stale entry: memory has gone backwards. Linux had this order until 2.6.29 or so, when
- * ptep_clear_flush_notify() began to empty the entry and flush before the new one is set.
+ * through its stale entry: memory has gone backwards. Linux had this order until 2006, and empties the
+ * entry and flushes before it sets the new one since.
  *
  * CPU 0 copies a page and is about to flush; CPU 1 reads the original; CPU 2 wants to store. Either
  * its store waits, or CPU 1 sees it.

@@ -3,7 +3,7 @@
  * A call that takes memory away returns while a CPU can still use it, because somebody else's call
  * has emptied the entry already and is yet to flush.
  *
- * Linux had it twice in 2017. Zapping and mprotect gather entries and flush once at the end, with
+ * Linux had it until 4.13 (2017), twice. Zapping and mprotect gather entries and flush once at the end, with
  * no lock held in between. A second thread in MADV_DONTNEED (or MADV_FREE, or mprotect) over the
  * same pages found the entries empty, concluded that there was nothing to flush, and returned; the
  * program, told that its pages were gone, went on to read the old ones. The same for reclaim, which

@@ -5,8 +5,8 @@
  * Linux's fork puts the child's areas one by one into the files' reverse maps and the index. When
  * memory ran out, what had been made was torn down by code that expected a whole process; others came
  * upon it meanwhile through the reverse map, the list of processes or khugepaged's and ksm's own
- * lists (2024: CVE-2024-50220 and the repairs of dup_mmap() around it, a marker in the maple tree
- * where the copy had stopped, and a flag that says the space is unstable).
+ * lists (2024: CVE-2024-50220, CVE-2024-50263, a marker in the maple tree where the copy had
+ * stopped, and a flag that says the space is unstable).
  *
  * CPU 0 forks; before the second area's entries are copied CPU 1 truncates the file that the first
  * maps; then there is no more memory.

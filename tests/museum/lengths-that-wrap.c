@@ -4,9 +4,9 @@
  *
  * CVE-2003-0985: mremap() to a new length of 0 made an area of no bytes, which nothing in Linux
  * 2.4 was prepared for; it was enough to become root. CVE-2003-0961: brk() did not ask whether the
- * heap ended in the kernel. CVE-2011-2496: a mapping grown until its page numbers wrapped made pages
- * of a file's beginning appear behind its end. CVE-2018-7740: the same for the offset given to a
- * huge-page file.
+ * heap ended in the kernel. CVE-2011-2496: a mapping grown until its page numbers wrapped stopped the
+ * kernel at an assertion of its own. CVE-2018-7740: the same for a page number given to
+ * remap_file_pages() of a huge-page file.
  */
 #include "museum.h"
 

@@ -4,10 +4,10 @@
  *
  * Whether areas merge depends on whose their private pages are (Linux: anon_vma), and a fault
  * gives an area its owner without the lock that merging holds. Linux relied on the lock that both
- * held until faults took a lock an area (6.4); then the check of vma->anon_vma had to be repaired
- * (2023, "anon_vma lock-free check" in the per-VMA lock series), and moving an area that had been
- * written to next to one that had not still went wrong in 6.19 (2025: use after free of an anon_vma
- * by a merge in mremap). Pages then belong to an owner that their area does not know: truncate,
+ * held until faults took a lock an area (6.4); then vma->anon_vma was looked at before that lock was
+ * taken, and had to be looked at under it (6.5). Moving an area that had been written to next to one
+ * that had not went wrong once more after 6.16: the merged area used an anon_vma that was not its
+ * own, and that was freed. Pages then belong to an owner that their area does not know: truncate,
  * migration and fork miss them, or follow a pointer to freed memory.
  *
  *	|--A rw- dd--|--M rw---|--N rwx--|     A's owner is X, N's is Y, M has none

@@ -3,8 +3,8 @@
  * A store is made, and nobody remembers that the page was modified.
  *
  * The mark is made by hardware, at any moment at which some TLB lets it. Two ways to lose it. An
- * entry that is read, changed and written back loses what was set in between (Linux 2.4.0 on SMP
- * x86, put right with atomic exchanges in 2.4.1). And an entry that has been emptied but not
+ * entry that is read, changed and written back loses what was set in between (Linux's first years
+ * with several processors; atomic exchanges since 2.4). And an entry that has been emptied but not
  * flushed is still stored through: when its page is written back meanwhile, found clean and
  * forgotten, what is stored then never reaches the file (Linux until 3.15, 2014: dirty shared pages
  * are flushed before their table's lock is dropped since).

@@ -2,7 +2,7 @@
 /*
  * A page's owner goes, or becomes somebody else's, while the page is still mapped.
  *
- * CVE-2022-42703 (Linux until 6.0): to keep chains short in processes that fork without end, an
+ * CVE-2022-42703 (Linux before 5.19.7): to keep chains short in processes that fork without end, an
  * anon_vma whose process is gone is given to a later child. The count that decided whether nobody
  * needed it any more was wrong after it had been reused twice: a page went on pointing to an
  * anon_vma that had been freed. Linux counts active areas and children separately since.

@@ -24,6 +24,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 
 TIMEOUT_S = 60
 HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
@@ -174,6 +175,36 @@ class Museum:
         shutil.rmtree(where)
 
 
+def untidy(here, names):
+    """How many patches belong to no exhibit, or are not in the README."""
+    with open(os.path.join(here, "README.md"), encoding="utf-8") as file:
+        readme = file.read()
+    failed = 0
+    for path in sorted(glob.glob(os.path.join(here, "*.patch"))):
+        name, what = os.path.basename(path).split(".", 1)
+        if name not in names:
+            print(f"{os.path.basename(path)}: belongs to no exhibit")
+            failed += 1
+        elif f"`{name}.c`" not in readme or f"`{what if what != 'patch' else '.patch'}`" not in readme:
+            print(f"{os.path.basename(path)}: is not in README.md")
+            failed += 1
+    return failed
+
+
+def soak(museum, names, minutes):
+    """The exhibits as they are, again and again: rounds done, None if one failed."""
+    end, rounds = time.monotonic() + minutes * 60, 0
+    while time.monotonic() < end:
+        for name, program in sorted(names.items()):
+            try:
+                museum.show(program)
+            except Broken as error:
+                print(f"{name}: in round {rounds}: {error}")
+                return None
+        rounds += 1
+    return rounds
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", required=True)
@@ -207,10 +238,13 @@ def main():
             except (Broken, subprocess.TimeoutExpired) as error:
                 print(f"{name}: {error}")
                 failed += 1
-    for path in sorted(glob.glob(os.path.join(here, "*.patch"))):
-        if os.path.basename(path).split(".")[0] not in names:
-            print(f"{os.path.basename(path)}: belongs to no exhibit")
-            failed += 1
+    failed += untidy(here, names)
+    rounds = soak(museum, names, float(os.environ.get("QUIRE_SOAK_MINUTES", 0))) if not failed else 0
+    if rounds is None:
+        failed += 1
+    elif rounds:
+        print(f"museum: {len(names)} exhibits, {len(jobs) - len(names)} broken variants caught, "
+              f"{rounds} more rounds of each exhibit")
     # Counted by tests/run.py as cmocka's tests are.
     print(f"[  PASSED  ] {len(jobs) - failed} test(s).")
     if failed:

@@ -4,8 +4,8 @@
  *
  * Whoever looks on from outside (/proc, swapoff, ksm, uprobes) finds a space in a list and wants to
  * keep it for a moment. A plain increment revives what is half dead: users go from 0 to 1 and back
- * to 0, and it is taken apart twice. Linux has had atomic_inc_not_zero() for it since 2.6, and
- * found places that did without it, or looked too late, until CVE-2019-11599.
+ * to 0, and it is taken apart twice. Linux has mmget_not_zero() for it; that who holds a space in
+ * this way may still meet the end of its process showed in CVE-2019-11599.
  *
  * CPU 0 puts the last user and is about to flush; CPU 1 wants to become one.
  */

@@ -5,9 +5,8 @@
  * Besides translations, processors keep the upper levels of what they have walked (SDM 4.10.3), and
  * start later walks at a table's address. A table that is unlinked, freed and used for something
  * else is then read as a table: the program chooses its own translations. Linux flushed too little
- * (only the pages' addresses) on several architectures until 2018, and in 2022 khugepaged freed
- * tables without telling anybody (CVE-2022-42722 is another; this one is 2022's retract_page_tables()
- * and the missing notifier and fast-GUP flushes of the collapse).
+ * (only the pages' addresses) for more than one of its architectures, and until 6.1 (2022) khugepaged
+ * took tables out for huge pages without telling everybody who walks them.
  *
  * The machine's CPUs keep such entries until they are told that tables have gone. CPU 1 has walked
  * the table that CPU 0 empties.
