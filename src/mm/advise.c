@@ -228,8 +228,9 @@ static int drop_pages(struct advice *a, struct quire_vma *vma, quire_uaddr_t sta
 }
 
 /*
- * A page that only this entry maps may be taken away from now on, until the program writes to it
- * again: its entry is clean, so that such a write shows. Nobody takes it away yet.
+ * The page may be taken away from now on, until the program writes to it again: its entry is clean,
+ * so that such a write shows. If other processes map it, too, it is what their entries say that
+ * counts; but what was once seen to be dirty stays so. Nobody takes it away yet.
  */
 static void free_lazily(struct quire_mm *mm, struct quire_cursor *c, quire_uaddr_t addr)
 {
@@ -241,8 +242,13 @@ static void free_lazily(struct quire_mm *mm, struct quire_cursor *c, quire_uaddr
 	    quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
 		return;
 	page = quire_pfn_to_page(mm->q, quire_pte_pfn(fmt, entry));
-	if (!page || quire_page_kind(page) != QUIRE_PAGE_ANON || quire_load(&page->maps) != 1)
+	if (!page || quire_page_kind(page) != QUIRE_PAGE_ANON)
 		return;
+	if (quire_page_test(page, QUIRE_PG_DIRTY)) {
+		if (quire_load(&page->maps) != 1)
+			return;
+		(void)quire_page_test_clear(page, QUIRE_PG_DIRTY);
+	}
 	if (quire_pte_bits(fmt, entry) & (QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY))
 		(void)quire_cursor_replace(
 			c, addr,

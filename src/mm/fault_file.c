@@ -136,9 +136,13 @@ enum quire_outcome quire_fault_shared_write(struct quire_fault *f)
 
 	quire_page_lock(f->q, page);
 	f->locked = page;
+	/*
+	 * Still the object's, so it lies beyond a size that a truncate has just set, and will be
+	 * unmapped: not worth spinning for.
+	 */
 	if (f->object && quire_page_kind(page) == QUIRE_PAGE_CACHE &&
 	    !quire_object_has_page(f->object, page))
-		return QUIRE_FAULT_AGAIN;
+		return quire_load(&page->owner) == f->object ? QUIRE_FAULT_BUS : QUIRE_FAULT_AGAIN;
 	r = announce_write(f, f->pinned ? f->pinned->ops : NULL);
 	if (r)
 		return r;
@@ -249,6 +253,22 @@ static enum quire_outcome map_page(struct quire_fault *f, bool around)
 	return QUIRE_FAULT_DONE;
 }
 
+/* The page cannot be had: map its neighbours alone, as Linux has done by the time that it finds out. */
+static enum quire_outcome map_neighbours(struct quire_fault *f)
+{
+	quire_uaddr_t start, end;
+	enum quire_outcome r = quire_fault_look_again(f);
+
+	if (r)
+		return r;
+	around_range(f, &start, &end);
+	r = quire_fault_lock_leaf(f, start, end);
+	if (r)
+		return r;
+	map_around(f, f->rights | QUIRE_PTE_ACCESSED);
+	return QUIRE_FAULT_BUS;
+}
+
 /*
  * f->page locked, in a grace period: a private copy of it, at once and writable, since nothing is
  * mapped yet.
@@ -296,6 +316,8 @@ static enum quire_outcome fault_object(struct quire_fault *f)
 			r = quire_fault_take_owner(f);
 		return r ? r : QUIRE_FAULT_BUS;
 	}
+	if (r == QUIRE_FAULT_BUS && !quire_fault_is_write(f))
+		return map_neighbours(f);
 	if (r)
 		return r;
 	if (private_write)

@@ -73,6 +73,12 @@ void quire_object_set_size(struct quire_object *object, uint64_t size);
  */
 void quire_object_zero_tail(struct quire_object *object, uint64_t size);
 
+/*
+ * The file is about to grow: forget what a store through a mapping may have left behind the old end. On Linux shared
+ * memory keeps it, and so it does here: it becomes part of the file.
+ */
+void quire_object_forget_tail(struct quire_object *object);
+
 /* ---- truncate.c -------------------------------------------------------------------------- */
 
 /* The addresses at which vma has pages [first, last]; false if it has none of them. */

@@ -428,7 +428,7 @@ int64_t quire_object_write(struct quire_object *object, uint64_t pos, const void
 
 	quire_mutex_lock(q, &object->resize);
 	if (pos > object->size)
-		quire_object_zero_tail(object, object->size);
+		quire_object_forget_tail(object);
 	while (done < len) {
 		size_t offset = (size_t)(pos & (QUIRE_PAGE_SIZE - 1)),
 		       n = (size_t)QUIRE_PAGE_SIZE - offset;
@@ -470,7 +470,8 @@ void quire_object_zero_tail(struct quire_object *object, uint64_t size)
 	struct quire *q = object->q;
 	size_t from = (size_t)(size & (QUIRE_PAGE_SIZE - 1));
 	struct quire_page *page;
-	bool used = false;
+	/* Shared memory that is cut is dirty from then on, whatever was there: Linux's has no other copy. */
+	bool used = (object->flags & QUIRE_OBJECT_SHMEM) != 0;
 
 	if (from == 0)
 		return;
@@ -494,6 +495,12 @@ void quire_object_zero_tail(struct quire_object *object, uint64_t size)
 		}
 	}
 	release_page(q, page);
+}
+
+void quire_object_forget_tail(struct quire_object *object)
+{
+	if (!(object->flags & QUIRE_OBJECT_SHMEM))
+		quire_object_zero_tail(object, object->size);
 }
 
 /* ---- Dirty marks ------------------------------------------------------------------------- */

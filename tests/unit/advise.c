@@ -283,6 +283,21 @@ static void free_marks_pages(void **state)
 	assert_int_equal(advise(8, 2, QUIRE_MADV_FREE), -QUIRE_EINVAL);
 }
 
+/* A page that another process maps too: each entry says for itself whether it has been written to since. */
+static void free_marks_shared_pages(void **state)
+{
+	struct quire_mm *child;
+
+	map_at(0, 2, "rw");
+	set(P(0), 1);
+	child = fork_space(space.mm);
+	assert_int_equal(advise(0, 2, QUIRE_MADV_FREE), 0);
+	assert_false(entry_has(space.mm, P(0), QUIRE_PTE_DIRTY));
+	assert_true(entry_has(child, P(0), QUIRE_PTE_DIRTY));
+	assert_int_equal(get(P(0)), 1);
+	put_space(child);
+}
+
 static void remove_punches_a_hole(void **state)
 {
 	put_file(space.mm, P(0), 4, VM_RW | VM_S, &disk->file, 2);
@@ -653,6 +668,7 @@ int main(void)
 		advise_test(dontneed_flushes),
 		advise_test(locked_pages_are_not_dropped),
 		advise_test(free_marks_pages),
+		advise_test(free_marks_shared_pages),
 		advise_test(remove_punches_a_hole),
 		advise_test(guards_kill),
 		advise_test(guards_in_files),

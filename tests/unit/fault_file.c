@@ -353,6 +353,23 @@ static void beyond_the_end_is_a_bus_error(void **state)
 	assert_bus(QUIRE_ACCESS_READ, BASE + 3 * PAGE);
 }
 
+/* What else there is around is mapped nevertheless, for a load, not for a store. */
+static void beyond_the_end_neighbours_are_mapped(void **state)
+{
+	struct quire_mm *mm = space.mm;
+
+	quire_object_truncate(&disk->object, 3 * PAGE);
+	put_file(mm, BASE, 4, VM_RW, &disk->file, 0);
+	assert_int_equal(get(BASE), disk_byte(0));
+	assert_int_equal(get(BASE + PAGE), disk_byte(PAGE));
+	put_file(mm, BASE + 16 * PAGE, 4, VM_RW, &disk->file, 0);
+	assert_bus(QUIRE_ACCESS_WRITE, BASE + 19 * PAGE);
+	assert_int_equal(quire_mm_rss(mm), 2);
+	assert_bus(QUIRE_ACCESS_READ, BASE + 19 * PAGE);
+	assert_int_equal(quire_mm_rss(mm), 4);
+	check_space(mm);
+}
+
 static void truncate_takes_pages_and_private_copies(void **state)
 {
 	struct quire_mm *mm = space.mm;
@@ -961,6 +978,7 @@ int main(void)
 		file_test(a_refused_write_is_a_bus_error),
 		file_test(private_and_shared_mappings_meet_in_the_cache),
 		file_test(beyond_the_end_is_a_bus_error),
+		file_test(beyond_the_end_neighbours_are_mapped),
 		file_test(truncate_takes_pages_and_private_copies),
 		file_test(a_hole_takes_pages_and_leaves_private_copies),
 		file_test(a_read_that_fails_is_a_bus_error),

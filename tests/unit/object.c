@@ -546,6 +546,29 @@ static void what_an_extension_adds_reads_as_zeroes(void **state)
 	assert_null(disk_delete(d));
 }
 
+/* Linux's tmpfs keeps what a store through a mapping has left behind the end, and a cut makes a page dirty. */
+static void shared_memory_that_grows_keeps_its_tail(void **state)
+{
+	struct quire_file *file;
+	struct quire_page *page;
+	unsigned char *bytes;
+
+	(void)state;
+	assert_int_equal(quire_shmem_file(q, PAGE + 10, &file), 0);
+	assert_int_equal(quire_object_get_page(file->object, 1, &page), 0);
+	bytes = quire_page_kmap(q, page);
+	bytes[10] = 0x77;
+	quire_page_kunmap(q, bytes);
+	quire_object_truncate(file->object, 3 * PAGE);
+	assert_int_equal(quire_object_read(file->object, PAGE + 10, buffer, 1), 1);
+	assert_int_equal(buffer[0], 0x77);
+	assert_false(quire_page_test(page, QUIRE_PG_DIRTY));
+	quire_object_truncate(file->object, PAGE + 20);
+	assert_true(quire_page_test(page, QUIRE_PG_DIRTY));
+	quire_page_put(q, page);
+	quire_file_put(q, file);
+}
+
 static void truncate_to_nothing_drops_every_page(void **state)
 {
 	struct disk *d = disk_new(q, DISK_PAGES * PAGE);
@@ -1152,6 +1175,7 @@ int main(void)
 		TEST(write_that_fails_to_read_changes_nothing),
 		TEST(truncate_zeroes_the_rest_of_the_last_page),
 		TEST(what_an_extension_adds_reads_as_zeroes),
+		TEST(shared_memory_that_grows_keeps_its_tail),
 		TEST(truncate_to_nothing_drops_every_page),
 		TEST(punch_hole_frees_the_pages_and_the_disk),
 		TEST(sync_writes_dirty_pages_of_the_range),

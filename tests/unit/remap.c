@@ -124,6 +124,19 @@ static void shrinking_unmaps_the_tail(void **state)
 	assert_picture("0-3 rw-p, 8-11 rw-p, 14-16 rw-p");
 }
 
+/* The tail that would go may not begin behind the end of the space either. */
+static void a_tail_beyond_the_space_is_refused(void **state)
+{
+	uint64_t last = space.mm->layout.task_size - PAGE;
+
+	assert_int_equal(quire_mmap(space.mm, last, PAGE, QUIRE_PROT_READ,
+				    QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL, 0),
+			 (int64_t)last);
+	assert_int_equal(quire_mremap(space.mm, last, (uint64_t)0 - 3978 * PAGE, 2 * PAGE, 0, 0), -QUIRE_EINVAL);
+	assert_int_equal(quire_mremap(space.mm, last, (uint64_t)0 - 3978 * PAGE, PAGE, 0, 0), -QUIRE_EINVAL);
+	assert_int_equal(space.mm->total_vm, 1);
+}
+
 static void growing_in_place(void **state)
 {
 	map_at(0, 4, "rw");
@@ -905,6 +918,7 @@ int main(void)
 		remap_test(the_two_places_may_not_overlap),
 		remap_test(nothing_there),
 		remap_test(shrinking_unmaps_the_tail),
+		remap_test(a_tail_beyond_the_space_is_refused),
 		remap_test(growing_in_place),
 		remap_test(growing_meets_its_neighbour),
 		remap_test(growing_up_to_another_owner),
