@@ -390,16 +390,22 @@ static bool copies_in_turn(struct quire_mm *mm, uint64_t start, uint64_t len)
 /* Of a move that shrinks and fails at its tail Linux has done a part by then; and it is charged for what it gives up. */
 static bool shrinks_badly(const struct player *p, struct quire_mm *mm, const uint64_t *a)
 {
+	struct quire_vma *vma;
 	uint64_t at;
 
 	if (a[2] >= a[1])
 		return false;
-	if (a[1] - a[2] > 1ull << 33 && a[1] < 1ull << 46)
+	if (a[1] - a[2] > 1ull << 33 && a[1] < 1ull << 47)
 		return true;
 	if ((a[3] & MREMAP_FIXED) && a[1] > STEP_TASK_END - a[0])
 		return true;
 	for (at = a[0] + a[2]; at < a[0] + a[1] && at < a[0] + a[2] + 64 * PAGE; at += PAGE)
 		if (is_adopted(p, mm, at))
+			return true;
+	if (!(a[3] & MREMAP_FIXED))
+		return false;
+	for (vma = quire_find_vma(mm, a[0] + a[2]); vma && vma->start < a[0] + a[1]; vma = quire_find_vma(mm, vma->end))
+		if (vma->flags & QUIRE_VM_SEALED)
 			return true;
 	return false;
 }
@@ -521,6 +527,13 @@ static uint64_t locked_bytes(struct quire_mm *mm, uint64_t start, uint64_t len, 
 	return sum;
 }
 
+static uint64_t area_id(struct quire_mm *mm, uint64_t addr)
+{
+	struct quire_vma *vma = quire_find_vma(mm, addr);
+
+	return vma ? vma->id : 0;
+}
+
 /*
  * mremap(MREMAP_DONTUNMAP) of locked areas leaves the source unlocked, and the destination too if it merges with it, but Linux
  * goes on counting the source in VmLck for ever, and the destination besides (docs/conformance.md). What it counts too much
@@ -532,6 +545,7 @@ static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, co
 	uint64_t theirs = mm->locked_vm * PAGE, leaked, pos = a[0], end = a[0] + quire_page_up(a[1]);
 	struct {
 		uint64_t start, source, gone; /* bytes locked there, and where it goes */
+		uint64_t target;              /* the first area that it goes to */
 	} area[STEP_WINDOW_PAGES];
 	uint64_t unlocked[STEP_WINDOW_PAGES]; /* what has been moved in part is locked no more, all of it */
 	unsigned nr = 0, nr_moved = 0, i;
@@ -544,12 +558,14 @@ static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, co
 		area[nr].start = from;
 		area[nr].source = locked_bytes(mm, from, to - from, NULL, 0);
 		area[nr].gone = a[3] & MREMAP_FIXED ? locked_bytes(mm, a[4] + (from - a[0]), to - from, unlocked, nr) : 0;
+		area[nr].target = area_id(mm, a[4] + (from - a[0]));
 		unlocked[nr++] = vma->start;
 	}
 	result = quire_mremap(mm, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
 	/* Of several areas the first may have moved before the call failed. */
 	for (i = 0; i < nr; i++)
-		if (result >= 0 || (area[i].source && !locked_bytes(mm, area[i].start, PAGE, NULL, 0)))
+		if (result >= 0 || (area[i].source && !locked_bytes(mm, area[i].start, PAGE, NULL, 0)) ||
+		    (area[i].gone && !area[i].source && area[i].target != area_id(mm, a[4] + (area[i].start - a[0]))))
 			nr_moved = i + 1;
 	for (i = 0; i < nr_moved; i++)
 		theirs += area[i].source - area[i].gone;
@@ -560,7 +576,7 @@ static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, co
 	leaked = theirs - mm->locked_vm * PAGE;
 	p->leaked_lock[process] += leaked;
 	if (mm->limits.memlock != QUIRE_RLIM_INFINITY)
-		mm->limits.memlock = mm->limits.memlock > leaked ? mm->limits.memlock - leaked : 0;
+		mm->limits.memlock = mm->limits.memlock > leaked ? mm->limits.memlock - leaked : 1; /* 0 is another error */
 	return result;
 }
 
