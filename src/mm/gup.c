@@ -47,6 +47,18 @@ static struct quire_page *page_of(struct quire_fault *f, quire_pte_t entry)
 	return pfn == quire_page_to_pfn(f->q, zero) ? zero : NULL;
 }
 
+/* A file's page that will be written to is dirty from now on, for those too who have it mapped elsewhere. */
+static void mark_page(struct quire_fault *f, quire_pte_t entry)
+{
+	struct quire_page *page;
+
+	if (!quire_fault_is_write(f) || quire_pte_has(f->mm->pt.fmt, entry, QUIRE_PTE_DIRTY))
+		return;
+	page = page_of(f, entry);
+	if (page && quire_page_kind(page) == QUIRE_PAGE_CACHE)
+		quire_page_mark_dirty(f->q, page);
+}
+
 /*
  * DONE: what is there serves, *page (unless NULL) has a reference. AGAIN: a fault is needed. Or
  * what is wrong.
@@ -72,6 +84,7 @@ static enum quire_outcome follow(struct quire_fault *f, struct quire_page **page
 	marked = quire_pte_add(f->mm->pt.fmt, entry, marks);
 	if (marked != entry)
 		quire_cursor_set(&f->c, f->addr, marked);
+	mark_page(f, entry);
 	if (!page)
 		return QUIRE_FAULT_DONE;
 	*page = page_of(f, entry);
