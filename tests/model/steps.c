@@ -72,7 +72,7 @@ static void remap(struct menu *menu, unsigned start, unsigned n, unsigned new_n,
 	t->new_n = (uint8_t)new_n;
 	t->flags = flags;
 	t->to = (uint8_t)to;
-	t->not_linux = (flags & (MOVE | QUIRE_MREMAP_FIXED)) == MOVE && to == NOWHERE;
+	t->not_linux = (flags & (MOVE | QUIRE_MREMAP_FIXED)) == MOVE;
 }
 
 static void advise(struct menu *menu, unsigned start, unsigned n, uint32_t advice)

@@ -57,19 +57,26 @@ const char *quire_compare(const struct model *model);
 const char *linux_open(void);
 void linux_close(void);
 
-/*
- * The sequence in processes of their own: an outcome for each step, and for each space in the end what
- * is to be seen of it. False: something went wrong that is no answer.
- */
+/* What /proc shows of a page, and what is in it. */
 struct linux_page {
-	bool mapped, first, readable, is_there;
+	bool mapped, first;
 	char perms[5];
-	unsigned char byte[2];
+	uint64_t flags;  /* QUIRE_VM_*, of those that VmFlags shows */
+	uint64_t offset; /* pages; of a file */
+	struct outcome load[2]; /* of each half */
 };
+
+#define LINUX_STEPS 64
+
 struct linux_answer {
-	struct outcome outcome[64];
-	struct linux_page page[MODEL_PAGES]; /* of the space that the last step was made in */
+	unsigned made; /* steps; fewer than were asked for: what comes next went wrong */
+	struct outcome outcome[LINUX_STEPS];
+	unsigned char vec[MODEL_PAGES]; /* mincore, page by page; 2: not mapped */
+	struct linux_page page[MODEL_PAGES]; /* of the space in which the last step was made */
 };
-bool linux_run(const struct step *steps, const uint8_t *values, unsigned n, struct linux_answer *answer);
+
+/* The steps in processes of their own. Steps that the model cannot make must not be among them. */
+void linux_run(const struct model *first, const struct step *steps, unsigned n,
+	       struct linux_answer *answer);
 
 #endif
