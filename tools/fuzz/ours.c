@@ -38,11 +38,24 @@ static int punch(struct quire_object *object, uint64_t start, uint64_t end)
 	return 0;
 }
 
-/* The disk keeps nothing: pages stay in the cache, and holes read as zeroes. */
+/*
+ * The disk keeps nothing: pages stay in the cache, and holes read as zeroes. As ext4 does, what a mapping has left behind the
+ * end of the file is zeroed as it is written.
+ */
 static int write_back(struct quire_object *object, struct quire_page *page)
 {
-	(void)object;
-	(void)page;
+	struct player *p = object->private_data;
+	uint64_t pos = page->index * PAGE;
+	unsigned char *bytes;
+
+	if (object->size >= pos + PAGE)
+		return 0;
+	bytes = quire_page_kmap(p->q, page);
+	if (object->size <= pos)
+		memset(bytes, 0, PAGE);
+	else
+		memset(bytes + (object->size - pos), 0, pos + PAGE - object->size);
+	quire_page_kunmap(p->q, bytes);
 	return 0;
 }
 
