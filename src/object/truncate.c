@@ -129,6 +129,11 @@ static void drop_locked(struct quire_object *object, uint64_t first, uint64_t la
 	quire_mutex_assert(object->q, &object->resize);
 	quire_object_unmap(object, first, last, false);
 	drop_pages(object, first, last);
+	/*
+	 * A page may have been mapped again after the first time, and unmapped by somebody who has
+	 * yet to flush: no CPU may go on storing to what is the object's no more.
+	 */
+	quire_object_unmap(object, first, last, false);
 }
 
 void quire_object_drop(struct quire_object *object, uint64_t first, uint64_t last)

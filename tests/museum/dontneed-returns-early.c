@@ -227,6 +227,52 @@ static void a_store_to_a_hole_is_in_the_file(void **state)
 	must(byte == 9, "a store went to a page that a hole had taken from its file");
 }
 
+/*
+ * The same where the page came back in between: dropped from the mappings, mapped again by CPU 2,
+ * emptied by CPU 1, which has yet to flush; then it is taken from the file.
+ */
+static bool dropped;
+
+static void stores(void)
+{
+	stored = try_store(P(0), 9);
+}
+
+static void waits_for_the_drop(void)
+{
+	stand(&dropped);
+}
+
+static void drops_mapping(void)
+{
+	at(FLUSH, 1, waits_for_the_drop);
+	if (quire_madvise(space.mm, P(0), PAGE, QUIRE_MADV_DONTNEED))
+		caught("madvise");
+}
+
+static void page_comes_and_goes(void)
+{
+	on(2, stores);
+	(void)start(1, drops_mapping);
+}
+
+static void a_store_after_a_drop_is_in_the_file(void **state)
+{
+	unsigned char byte;
+
+	(void)state;
+	map(QUIRE_MAP_SHARED);
+	at(DROPPING, 0, page_comes_and_goes);
+	quire_object_drop(&disk->object, 0, 0);
+	must(came(DROPPING) && came(FLUSH), "the page was not dropped, or not flushed");
+	on(2, stores);
+	say(&dropped);
+	finish(1);
+	assert_true(stored);
+	assert_int_equal(quire_object_read(&disk->object, 0, &byte, 1), 1);
+	must(byte == 9, "a store went to a page that had been dropped from its file");
+}
+
 museum_main(exhibit(a_page_that_was_dropped_is_not_read_again),
 	    exhibit(a_guard_is_not_stepped_over),
 	    exhibit(a_page_that_was_unmapped_is_not_touched_again),
@@ -236,4 +282,5 @@ museum_main(exhibit(a_page_that_was_dropped_is_not_read_again),
 	    exhibit(a_right_that_was_taken_is_not_used),
 	    exhibit(a_page_that_was_truncated_is_not_touched),
 	    exhibit(a_page_that_was_truncated_while_unmapped_is_not_touched),
-	    exhibit(a_store_to_a_hole_is_in_the_file))
+	    exhibit(a_store_to_a_hole_is_in_the_file),
+	    exhibit(a_store_after_a_drop_is_in_the_file))

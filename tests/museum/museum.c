@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <mm/fault.h>
+#include <object/internal.h>
 #include <pgtable/internal.h>
 
 #include "museum.h"
@@ -288,6 +289,16 @@ WRAPPED(struct quire_page *, quire_object_find_page, struct quire_object *object
 
 	if (page)
 		now(FOUND_PAGE);
+	return page;
+}
+
+WRAPPED(struct quire_page *, quire_object_next_page, struct quire_object *object, uint64_t *index,
+	uint64_t last, uint32_t flags)
+{
+	struct quire_page *page = __real_quire_object_next_page(object, index, last, flags);
+
+	if (page)
+		now(DROPPING);
 	return page;
 }
 

@@ -64,6 +64,7 @@ enum moment {
 	WALKED,	     /* a cursor knows its leaf, and is about to lock it */
 	COPIED,	     /* a page has been copied */
 	FOUND_PAGE,  /* a page of a cache has been found, and not been locked */
+	DROPPING,    /* the same by who goes through a cache to drop or write pages */
 	SERVED,	     /* get_user_pages has had a fault served, and is about to look again */
 	JUDGED,	     /* a writer has asked whether owners fit */
 	MODIFIED,    /* new rights of an entry have been computed, and not been stored */
