@@ -196,6 +196,9 @@ static bool parse_line(const char *line, size_t len, struct world_area *area)
 	if (sscanf(line, "%llx-%llx %4[-rwxsp] %llx %x:%x %llu%n", &start, &end, perms, &offset, &major, &minor,
 		   &inode, &name) != 7)
 		return false;
+	/* Of a line that ends too soon, the fields were those of the next. */
+	if ((size_t)name > len)
+		return false;
 	while ((size_t)name < len && line[name] == ' ')
 		name++;
 	*area = (struct world_area){
