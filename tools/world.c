@@ -40,20 +40,11 @@ static void forget_legacy(struct space *space)
 
 /* ---- Made and gone ----------------------------------------------------------------------- */
 
-struct world *world_create(const struct world_system *system, struct recorder *recorder)
+void world_set_system(struct world *w, const struct world_system *system)
 {
-	struct world *w = tool_alloc(sizeof(*w));
-	struct quire_sysctl *s;
+	struct quire_sysctl *s = &w->q->mms.sysctl;
 
-	if (machine_create(&(struct machine_config){ .ram_bytes = WORLD_RAM }, &w->machine)) {
-		tool_warn("no memory for the simulated machine");
-		exit(TOOL_NOT_RUN);
-	}
-	w->q = machine_quire(w->machine);
 	w->system = *system;
-	w->recorder = recorder;
-	w->spaces_end = &w->spaces;
-	s = &w->q->mms.sysctl;
 	s->max_map_count = (uint32_t)system->max_map_count;
 	/* Strict accounting counts what other programs have, too: refusals are taken from Linux. */
 	s->overcommit_memory = system->overcommit_memory == 2 ? 1 : (uint32_t)system->overcommit_memory;
@@ -69,6 +60,20 @@ struct world *world_create(const struct world_system *system, struct recorder *r
 	s->thp_available = system->thp != 0;
 	s->ksm_available = system->ksm != 0;
 	s->populate_disabled = true;
+}
+
+struct world *world_create(const struct world_system *system, struct recorder *recorder)
+{
+	struct world *w = tool_alloc(sizeof(*w));
+
+	if (machine_create(&(struct machine_config){ .ram_bytes = WORLD_RAM }, &w->machine)) {
+		tool_warn("no memory for the simulated machine");
+		exit(TOOL_NOT_RUN);
+	}
+	w->q = machine_quire(w->machine);
+	w->recorder = recorder;
+	w->spaces_end = &w->spaces;
+	world_set_system(w, system);
 	record_system(recorder, system);
 	return w;
 }

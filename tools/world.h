@@ -114,6 +114,8 @@ struct world {
 };
 
 struct world *world_create(const struct world_system *system, struct recorder *recorder);
+/* While there are no spaces: from now on the machine is like that. Not recorded. */
+void world_set_system(struct world *w, const struct world_system *system);
 /* Forget all spaces and files. */
 void world_reset(struct world *w);
 /* How much the machine has reported as wrong, and what is left over. */
