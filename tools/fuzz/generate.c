@@ -176,7 +176,7 @@ static uint64_t any_prot(struct draw *d)
 	static const uint8_t common[] = { 3, 3, 3, 1, 1, 0, 5, 7, 2, 4, 6 };
 
 	if (percent(d, d->profile->hostile) && one_in(d, 6))
-		return rnd(d) & 0x0300000f;
+		return (rnd(d) & 0x0300000f) | (one_in(d, 8) ? 1u << below(d, 32) : 0);
 	return ANY_OF(d, common);
 }
 
@@ -258,12 +258,14 @@ static void make_mmap(struct draw *d, struct step *s)
 	s->arg[2] = any_prot(d);
 	if (one_in(d, 50))
 		flags = below(d, 16);
+	if (one_in(d, 60))
+		flags = MAP_SHARED_VALIDATE | (one_in(d, 2) ? 1ull << below(d, 32) : 0);
 	s->arg[4] = ~0ull;
 	if (percent(d, d->profile->files)) {
 		s->arg[4] = STEP_FD + any_file(d);
 		s->arg[5] = below(d, STEP_FILE_PAGES) * PAGE;
-		if (percent(d, d->profile->hostile) && one_in(d, 8))
-			s->arg[5] = rnd(d) >> below(d, 64);
+		if (percent(d, d->profile->hostile) && one_in(d, 4))
+			s->arg[5] = one_in(d, 2) ? rnd(d) >> below(d, 64) : -below(d, 40) * PAGE;
 		if (one_in(d, 200))
 			s->arg[4] = STEP_FD + STEP_NR_FILES; /* not open */
 	} else {
@@ -300,14 +302,14 @@ static void make_mremap(struct draw *d, struct step *s)
 static void make_madvise(struct draw *d, struct step *s)
 {
 	static const uint8_t advices[] = { 0, 1, 2, 3, 4, 4, 4, 8, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
-					   21, 22, 23, 24, 102, 102, 103, 103, 5, 99 };
+					   21, 22, 23, 24, 25, 102, 102, 103, 103, 5, 99 };
 
 	range(d, s, SYS_madvise);
 	s->arg[2] = ANY_OF(d, advices);
 	if (s->arg[2] == MADV_PAGEOUT && !d->pages_out)
 		s->arg[2] = MADV_DONTNEED;
 	/* These fill the tables: a round may not fill the host. */
-	if ((s->arg[2] == MADV_POPULATE_READ || s->arg[2] == MADV_POPULATE_WRITE || s->arg[2] == 102) && s->arg[1] < 1ull << 60)
+	if ((s->arg[2] == MADV_POPULATE_READ || s->arg[2] == MADV_POPULATE_WRITE || s->arg[2] == 25 || s->arg[2] == 102) && s->arg[1] < 1ull << 60)
 		s->arg[1] %= 64 * PAGE;
 }
 
