@@ -171,6 +171,11 @@ void hog_all_but(struct quire *q, unsigned n)
 		let_one_go(q);
 }
 
+void hog_forget(void)
+{
+	quire_list_init(&hog);
+}
+
 void hog_end(struct quire *q)
 {
 	while (!quire_list_empty(&hog)) {

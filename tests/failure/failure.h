@@ -43,6 +43,7 @@ extern bool (*fail_hook)(void);
 /* Take every page but n. */
 void hog_all_but(struct quire *q, unsigned n);
 void hog_end(struct quire *q);
+void hog_forget(void);
 /* Which call instructions were seen, for run.py. */
 void write_sites(const char *path);
 /* How deep the stack is where the calls of the library begin. */
@@ -75,6 +76,8 @@ extern const struct quire_vm_ops driver_ops;
 void world_new(void);
 /* Nothing may be left of it. */
 void world_end(void);
+/* After a test that has failed somewhere on its way, so that the next one can begin: a teardown. */
+int world_abandon(void **state);
 /* All checks of all there is. */
 void world_check(void);
 
@@ -117,6 +120,7 @@ void many(uint64_t at, unsigned n);
 #define MAKES_DO 0x8u     /* it can do without some of what it asks for: then it succeeds, as if nothing had failed */
 #define KEEPS_AREAS 0x10u /* areas are as after success; for calls that change areas first and bring pages in then */
 #define NEEDS_NONE 0x20u  /* it asks for no memory at all */
+#define MAY_NEED 0x80u     /* whether it asks for memory is not said */
 #define IN_OTHER 0x40u    /* CPU 0 runs in w.other */
 
 struct scenario {

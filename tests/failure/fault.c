@@ -337,7 +337,7 @@ const struct scenario fault_scenarios[] = {
 	{"fault_file_copy_on_write", give_child, file_copy_on_write, FAULT},
 	{"fault_file_deep", far_in_a_file, deep_file, FAULT, .flags = KEEPS_CACHE},
 	{"fault_file_beyond_its_end", short_file, beyond_end_of_file, .flags = NEEDS_NONE, BUS},
-	{"fault_file_beyond_its_end_makes_a_leaf", short_file_alone, beyond_end_of_file, FAULT, BUS},
+	{"fault_file_beyond_its_end_makes_a_leaf", short_file_alone, beyond_end_of_file, FAULT, .flags = MAY_NEED, BUS},
 	{"fault_file_write_beyond_its_end", short_file, write_beyond_end_of_file, FAULT, BUS},
 	{"fault_file_that_cannot_be_read", disk_fails, file_read, FAULT, BUS},
 	{"fault_file_private_that_cannot_be_read", disk_fails, file_private_write, FAULT, BUS},

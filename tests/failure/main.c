@@ -26,6 +26,7 @@ static void add(struct CMUnitTest test, const char *only)
 		return;
 	if (nr_tests == MOST_TESTS)
 		abort();
+	test.teardown_func = world_abandon;
 	failure[nr_tests++] = test;
 }
 

@@ -57,6 +57,11 @@ MREMAP(untouched_to_neighbour_behind, 3000, 4, 4, FIXED, 3096)
 MREMAP(untouched_between_neighbours, 3000, 4, 4, FIXED, 3104)
 MREMAP(over_areas_of_a_driver, 0, 4, 4, FIXED, 34)
 
+MREMAP(two_leaves_to_two, 3070, 8, 8, FIXED, 9214)
+MREMAP(two_leaves_to_far_ones, 3070, 1040, 1040, FIXED, (1 << 19) - 100)
+MREMAP(two_leaves_doubled, 3070, 1040, 1040, DONTUNMAP, 20000)
+MREMAP(tail_into_a_driver, 28, 10, 2, FIXED, 200)
+
 MREMAP(several, 0, 48, 48, FIXED, 200)
 MREMAP(several_over_others, 0, 12, 12, FIXED, 1020)
 MREMAP(several_with_holes, 40, 40, 40, FIXED, 200)
@@ -89,6 +94,14 @@ static void untouched_two(void)
 {
 	untouched();
 	map(3108, 4, RW, ANON, NULL, 0);
+}
+
+static void over_leaves(void)
+{
+	map(3070, 1040, RW, ANON, NULL, 0);
+	store_pages(3070, 4);
+	store_pages(3600, 1);
+	store_pages(4100, 1);
 }
 
 static void refuse_split(void)
@@ -163,6 +176,11 @@ const struct scenario remap_scenarios[] = {
 	{"mremap_untouched_between_areas", untouched_two, untouched_between_neighbours},
 	{"mremap_over_a_driver_that_refuses", refuse_split, over_areas_of_a_driver, .failure2 = -QUIRE_EBUSY,
 	 .success = -QUIRE_EBUSY},
+	{"mremap_shrinking_into_a_driver_that_refuses", refuse_split, tail_into_a_driver, .failure2 = -QUIRE_EBUSY,
+	 .success = -QUIRE_EBUSY},
+	{"mremap_two_leaves", over_leaves, two_leaves_to_two},
+	{"mremap_two_leaves_over_a_gigabyte", over_leaves, two_leaves_to_far_ones},
+	{"mremap_dontunmap_leaves", over_leaves, two_leaves_doubled},
 	{"mremap_several", NULL, several},
 	{"mremap_several_over_others", NULL, several_over_others},
 	{"mremap_several_with_holes", NULL, several_with_holes},

@@ -134,6 +134,20 @@ void world_end(void)
 	assert_null(disk_delete(w.disk));
 	quire_grace_wait(w.q);
 	assert_int_equal(machine_destroy(w.m), 0);
+	w.m = NULL;
+}
+
+int world_abandon(void **state)
+{
+	(void)state;
+	(void)fail_end();
+	fail_hook = NULL;
+	hog_forget();
+	world_format = NULL;
+	if (w.m)
+		machine_cpu_unbind(w.m);
+	w.m = NULL;
+	return 0;
 }
 
 static void check(quire_broken_t broken)
