@@ -37,7 +37,7 @@ CONFIGURATIONS = [
 # a pattern for the tests' names, the configurations that it runs in: the first that has any such test.
 STAGES = [
     (30, [("fuzz", "fuzz", "", ("release", "debug"))]),
-    (15, [("model", "model", "", ("clang", "release", "debug")),
+    (15, [("model", "model", "", ("release", "clang", "debug")),
           ("explorer", "explorer", "", ("debug", "clang", "release"))]),
     (10, [("failure", "failure", "", ("debug", "clang")),
           ("museum", "museum", "", ("debug", "clang", "release"))]),
