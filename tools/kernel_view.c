@@ -499,7 +499,7 @@ bool view_stat(pid_t tid, struct quire_layout *layout)
 	bool ok = read_proc(tid, "stat", &t);
 
 	p = ok ? strrchr(t.p, ')') : NULL;
-	if (!p) {
+	if (!p || !p[1]) {
 		text_free(&t);
 		return false;
 	}
