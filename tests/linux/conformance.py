@@ -92,7 +92,7 @@ CALLS = {
     }, {}),
     "munlockall": ({}, {}),
     "msync": ({"EBUSY": rows(r"all|MS_.*"), "EINVAL": ALL, "ENOMEM": rows("(?!other).*")}, {}),
-    "mincore": ({"EFAULT": ALL, "EINVAL": ALL, "ENOMEM": ALL, "EAGAIN": ALL}, {}),
+    "mincore": ({"EINVAL": ALL, "ENOMEM": ALL}, {"EFAULT": "the host hands over the answer", "EAGAIN": "the same"}),
     "mseal": ({"EINVAL": ALL, "ENOMEM": rows("(?!other).*")}, {"EPERM": "for 32-bit kernels"}),
     "remap_file_pages": ({"EINVAL": ALL}, {}),
     "ftruncate": ({
@@ -107,12 +107,7 @@ CALLS = {
     "write": ({"EBADF": ALL, "EINVAL": ALL, "EFBIG": ALL}, {"ENOSPC": "the disk has room", "EIO": "the disk works"}),
 }
 
-# What an access may meet, by where it begins; of one that goes over a page's end the next area decides.
-ACCESSES = {
-    "SEGV_MAPERR": ALL,
-    "SEGV_ACCERR": rows(r"(?!no area).*"),
-    "BUS_ADRERR": rows(r"tmpfs.*|disk.*|beyond.*|SysV.*"),
-}
+# By where they begin.
 ACCESS_NAMES = ("load", "store", "execute")
 # An access of one byte meets what is there, and nothing else.
 ONE_BYTE = {
@@ -121,6 +116,8 @@ ONE_BYTE = {
     "SEGV_ACCERR": rows(r"(?!no area|below|guard).*"),
     "BUS_ADRERR": rows(r"beyond.*"),
 }
+# A page that a stack has just grown by holds no instruction that comes back.
+EXECUTIONS = dict(ONE_BYTE, success=rows(r"(?!no area|below|beyond|guard).*"))
 LOADS = {
     "success": rows(r"(?!no area|beyond|guard).*"),
     "SEGV_MAPERR": ALL,
@@ -215,7 +212,7 @@ def success_possible(call, row):
 
 
 def access_table(out, access, table):
-    possible = LOADS if access == "load" else ONE_BYTE
+    possible = {"load": LOADS, "execute": EXECUTIONS}.get(access, ONE_BYTE)
     seen = {result for results in table.values() for result, n in results.items() if n}
     columns = ["success", "SEGV_MAPERR", "SEGV_ACCERR", "BUS_ADRERR"] + (["other"] if "other" in seen else [])
     lines = [(row, [cell(results.get(c, 0), possible.get(c, NONE)(row)) for c in columns]) for row, results in table.items()]
