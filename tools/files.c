@@ -252,7 +252,8 @@ void files_refresh(struct space *space, uint64_t start, uint64_t end)
 struct world_file *files_segment(struct shadow *s, uint64_t size, bool read_only)
 {
 	struct world_file_desc desc = {
-		.flags = QUIRE_FILE_READ | (read_only ? 0 : QUIRE_FILE_WRITE) | WORLD_FILE_NO_MERGE | WORLD_FILE_ZERO,
+		.flags = QUIRE_FILE_READ | (read_only ? 0 : QUIRE_FILE_WRITE) | WORLD_FILE_NO_MERGE | WORLD_FILE_ZERO |
+			 QUIRE_FILE_MOVES_ALONE,
 		.size = size,
 		.path = "",
 	};

@@ -139,6 +139,8 @@ struct quire_file {
 #define QUIRE_FILE_APPEND_ONLY 0x20u /* inode is append-only: shared writable refused with EACCES */
 #define QUIRE_FILE_DELETED 0x40u /* maps shows " (deleted)" behind the path */
 #define QUIRE_FILE_SHMEM_ANON 0x80u /* made by MAP_SHARED|MAP_ANONYMOUS: "/dev/zero (deleted)" */
+#define QUIRE_FILE_MOVES_ALONE 0x100u /* one mremap() moves one area of it, and no other with it: EFAULT
+				       * (Linux: files that choose their places, SysV segments) */
 
 void quire_file_get(struct quire_file *file);
 /*

@@ -504,6 +504,12 @@ static int64_t move_one(struct remap *r)
 	return answer(r, conclude(r, draw_move_to_target(r)));
 }
 
+/* Does the area's file forbid that others are moved along with it? */
+static bool moves_alone(const struct quire_vma *vma)
+{
+	return vma->file && (vma->file->flags & QUIRE_FILE_MOVES_ALONE);
+}
+
 /*
  * All areas of [addr, addr + old_len), which may have holes behind the first; each as if it were
  * moved by itself. An error ends it; what came before is moved.
@@ -520,6 +526,10 @@ static int64_t move_several(struct remap *r)
 
 		if (!vma || vma->start >= end || (pos == start && vma->start > start))
 			break;
+		if (moves_alone(vma) && (pos > start || vma->end < end)) {
+			err = -QUIRE_EFAULT;
+			break;
+		}
 		r->vma = vma;
 		r->addr = vma->start > pos ? vma->start : pos;
 		pos = vma->end < end ? vma->end : end;

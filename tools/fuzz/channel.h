@@ -27,6 +27,8 @@
 /* Our side, for what mincore() says of a page: it cannot be compared. */
 #define CORE_UNKNOWN 0xfe
 
+#define LEAKED_UNKNOWN (~0ull)
+
 /* A text, in channel.text. */
 struct span {
 	uint32_t at, len;
@@ -34,7 +36,7 @@ struct span {
 
 struct sample {
 	struct span smaps, status;
-	uint64_t leaked_lock;         /* our side: bytes that Linux counts as locked and are not */
+	uint64_t leaked_lock;         /* our side: bytes that Linux counts as locked and are not; LEAKED_UNKNOWN */
 	uint8_t disk_rule, paged_out; /* our side: as player's */
 	uint8_t core[STEP_VEC_PAGES]; /* what mincore() says of the window's pages; 0xff: an error */
 };

@@ -20,7 +20,7 @@
 enum make {
 	MAKE_MMAP, MAKE_MUNMAP, MAKE_MPROTECT, MAKE_MREMAP, MAKE_MADVISE, MAKE_MLOCK, MAKE_MLOCKALL, MAKE_BRK, MAKE_MSEAL,
 	MAKE_REMAP_FILE_PAGES, MAKE_FTRUNCATE, MAKE_WRITE, MAKE_MSYNC, MAKE_MINCORE, MAKE_STORE, MAKE_LOAD, MAKE_EXECUTE, MAKE_FORK,
-	MAKE_EXIT, NR_MAKES
+	MAKE_EXIT, MAKE_SHMAT, MAKE_SHMDT, NR_MAKES
 };
 
 struct profile {
@@ -39,24 +39,25 @@ static const struct profile profiles[] = {
 	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 110, [MAKE_MPROTECT] = 140, [MAKE_MREMAP] = 100, [MAKE_MADVISE] = 100,
 	    [MAKE_MLOCK] = 40, [MAKE_MLOCKALL] = 10, [MAKE_BRK] = 12, [MAKE_MSEAL] = 2, [MAKE_REMAP_FILE_PAGES] = 10,
 	    [MAKE_FTRUNCATE] = 10, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 15, [MAKE_MINCORE] = 10, [MAKE_STORE] = 130,
-	    [MAKE_LOAD] = 70, [MAKE_EXECUTE] = 20 } },
+	    [MAKE_LOAD] = 70, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8 } },
 	{ "merge", "few kinds of areas, which meet and merge", 20, 400, 1, 2, 10, 5, 5,
 	  { [MAKE_MMAP] = 200, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 200, [MAKE_MREMAP] = 150, [MAKE_MADVISE] = 60,
 	    [MAKE_MLOCK] = 20, [MAKE_BRK] = 30, [MAKE_STORE] = 300, [MAKE_LOAD] = 30 } },
 	{ "files", "files mapped several times, cut, extended and written", 20, 300, 1, 5, 85, 50, 10,
 	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 80, [MAKE_MREMAP] = 60, [MAKE_MADVISE] = 90,
 	    [MAKE_MLOCK] = 20, [MAKE_REMAP_FILE_PAGES] = 30, [MAKE_FTRUNCATE] = 60, [MAKE_WRITE] = 60, [MAKE_MSYNC] = 40,
-	    [MAKE_MINCORE] = 30, [MAKE_STORE] = 180, [MAKE_LOAD] = 120, [MAKE_EXECUTE] = 15 } },
+	    [MAKE_MINCORE] = 30, [MAKE_STORE] = 180, [MAKE_LOAD] = 120, [MAKE_EXECUTE] = 15, [MAKE_SHMAT] = 30,
+	    [MAKE_SHMDT] = 20 } },
 	{ "fork", "processes with copies of each other's memory, and shared memory between them", 20, 300, 4, 3, 25, 30, 5,
 	  { [MAKE_MMAP] = 150, [MAKE_MUNMAP] = 50, [MAKE_MPROTECT] = 80, [MAKE_MREMAP] = 60, [MAKE_MADVISE] = 100,
 	    [MAKE_MLOCK] = 20, [MAKE_MLOCKALL] = 5, [MAKE_BRK] = 10, [MAKE_FTRUNCATE] = 5, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 5,
 	    [MAKE_MINCORE] = 10, [MAKE_STORE] = 300, [MAKE_LOAD] = 100, [MAKE_EXECUTE] = 10, [MAKE_FORK] = 30,
-	    [MAKE_EXIT] = 20 } },
+	    [MAKE_EXIT] = 20, [MAKE_SHMAT] = 20, [MAKE_SHMDT] = 10 } },
 	{ "hostile", "arguments that no program would give", 10, 300, 1, 55, 33, 33, 30,
 	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 120, [MAKE_MREMAP] = 140, [MAKE_MADVISE] = 140,
 	    [MAKE_MLOCK] = 60, [MAKE_MLOCKALL] = 20, [MAKE_BRK] = 20, [MAKE_MSEAL] = 8, [MAKE_REMAP_FILE_PAGES] = 40,
 	    [MAKE_FTRUNCATE] = 10, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 40, [MAKE_MINCORE] = 40, [MAKE_STORE] = 60,
-	    [MAKE_LOAD] = 60, [MAKE_EXECUTE] = 20 } },
+	    [MAKE_LOAD] = 60, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 40, [MAKE_SHMDT] = 20 } },
 	{ "limits", "close to what the process may have", 10, 300, 1, 8, 20, 20, 100,
 	  { [MAKE_MMAP] = 260, [MAKE_MUNMAP] = 100, [MAKE_MPROTECT] = 100, [MAKE_MREMAP] = 140, [MAKE_MADVISE] = 60,
 	    [MAKE_MLOCK] = 140, [MAKE_MLOCKALL] = 30, [MAKE_BRK] = 60, [MAKE_STORE] = 100, [MAKE_LOAD] = 30 } },
@@ -337,6 +338,7 @@ static void make_store(struct draw *d, struct step *s)
 static void make(struct draw *d, struct step *s, enum make what)
 {
 	static const uint8_t syncs[] = { 1, 4, 2, 6, 0, 5 };
+	static const uint16_t shm_flags[] = { 0, 0, 010000, 020000, 040000, 040000, 060000, 070000 }; /* RDONLY, RND, REMAP */
 
 	switch (what) {
 	case MAKE_MMAP:
@@ -415,6 +417,22 @@ static void make(struct draw *d, struct step *s, enum make what)
 	case MAKE_EXECUTE:
 		s->kind = STEP_EXECUTE;
 		s->arg[0] = any_address(d) & ~(PAGE - 1);
+		break;
+	case MAKE_SHMAT:
+		s->nr = SYS_shmat;
+		s->arg[0] = one_in(d, 30) ? 2 + below(d, 3) : below(d, STEP_NR_SEGMENTS);
+		s->arg[1] = one_in(d, 6) ? 0 : any_address(d);
+		s->arg[2] = ANY_OF(d, shm_flags) | (one_in(d, 6) ? 0100000 : 0); /* SHM_EXEC */
+		s->into_slot = (int8_t)below(d, 4);
+		break;
+	case MAKE_SHMDT:
+		s->nr = SYS_shmdt;
+		s->arg[0] = any_address(d);
+		if (!one_in(d, 3)) {
+			s->slot_arg = 0;
+			s->slot = (int8_t)below(d, 4);
+			s->arg[0] = 0;
+		}
 		break;
 	case MAKE_FORK:
 	case MAKE_EXIT:
@@ -527,6 +545,6 @@ void generate_round(struct round *round, uint64_t seed, const char *profile, uns
 		else if (what == MAKE_EXIT && d.processes > 1)
 			make_exit(&d, s);
 		else
-			make(&d, s, what < MAKE_FORK ? what : MAKE_STORE);
+			make(&d, s, what == MAKE_FORK || what == MAKE_EXIT ? MAKE_STORE : what);
 	}
 }

@@ -259,7 +259,7 @@ bool ours_begin(struct player *p)
 	p->layout = (struct quire_layout){ .task_size = STEP_TASK_END, .topdown = true, .map_32bit_start = STEP_LOW };
 	p->layout.mmap_legacy_base = STEP_TASK_END / 3 & ~(PAGE - 1);
 	p->nr_adopted = 0;
-	p->freed_lazily = false;
+	p->freed_lazily = p->lost_count = false;
 	p->paged_out = false;
 	p->disk_rule = PLAY_NR_RULES;
 	p->running = 0;
@@ -277,6 +277,7 @@ bool ours_begin(struct player *p)
 	p->layout.brk = p->layout.start_brk;
 	p->slot[STEP_BREAK] = p->layout.brk;
 	set_up_files(p);
+	segments_begin(p);
 	err = quire_mm_create(p->q, &p->layout, &p->mm[0]);
 	if (err || !view_open(&view, p->first)) {
 		view_free_areas(&areas);
@@ -308,6 +309,7 @@ quire_broken_t ours_end(struct player *p)
 	for (i = 0; i < p->nr_adopted; i++)
 		quire_object_put(&p->adopted[i].own);
 	p->nr_adopted = 0;
+	segments_end(p);
 	return quire_page_check(p->q);
 }
 
@@ -361,7 +363,7 @@ bool ours_is_adopted(const struct player *p, uint64_t start, const char *name)
 
 static bool is_adopted_area(const struct player *p, const struct quire_vma *vma)
 {
-	return vma->start >= p->layout.mmap_base || vma->start < player_first_break(p) || vma->ops ||
+	return vma->start >= p->layout.mmap_base || vma->start < player_first_break(p) || (vma->ops && !segments_is(vma)) ||
 	       (vma->file >= &p->adopted[0].file && vma->file <= &p->adopted[PLAYER_MAX_ADOPTED - 1].file);
 }
 
@@ -433,6 +435,12 @@ static enum play_rule call_rule(struct player *p, struct quire_mm *mm, int nr, c
 	case SYS_ftruncate:
 	case SYS_mlockall:
 	case SYS_munlockall:
+		return PLAY_NR_RULES;
+	case SYS_shmat:
+		if (a[1] && a[1] < STEP_TASK_END && holds_program(p, a[1] & ~(PAGE - 1), STEP_SEGMENT_PAGES * PAGE))
+			return PLAY_RULE_OWN_PROGRAM;
+		return PLAY_NR_RULES;
+	case SYS_shmdt:
 		return PLAY_NR_RULES;
 	case SYS_mremap:
 		if (shrinks_badly(p, mm, a))
@@ -540,13 +548,6 @@ static uint64_t locked_bytes(struct quire_mm *mm, uint64_t start, uint64_t len, 
 	return sum;
 }
 
-static uint64_t area_id(struct quire_mm *mm, uint64_t addr)
-{
-	struct quire_vma *vma = quire_find_vma(mm, addr);
-
-	return vma ? vma->id : 0;
-}
-
 /*
  * mremap(MREMAP_DONTUNMAP) of locked areas leaves the source unlocked, and the destination too if it merges with it, but Linux
  * goes on counting the source in VmLck for ever, and the destination besides (docs/conformance.md). What it counts too much
@@ -558,10 +559,10 @@ static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, co
 	uint64_t theirs = mm->locked_vm * PAGE, leaked, pos = a[0], end = a[0] + quire_page_up(a[1]);
 	struct {
 		uint64_t start, source, gone; /* bytes locked there, and where it goes */
-		uint64_t target;              /* the first area that it goes to */
 	} area[STEP_WINDOW_PAGES];
 	uint64_t unlocked[STEP_WINDOW_PAGES]; /* what has been moved in part is locked no more, all of it */
-	unsigned nr = 0, nr_moved = 0, i;
+	unsigned nr = 0, i;
+	bool any_source = false;
 	struct quire_vma *vma;
 	int64_t result;
 
@@ -571,20 +572,17 @@ static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, co
 		area[nr].start = from;
 		area[nr].source = locked_bytes(mm, from, to - from, NULL, 0);
 		area[nr].gone = a[3] & MREMAP_FIXED ? locked_bytes(mm, a[4] + (from - a[0]), to - from, unlocked, nr) : 0;
-		area[nr].target = area_id(mm, a[4] + (from - a[0]));
 		unlocked[nr++] = vma->start;
 	}
 	result = quire_mremap(mm, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
-	/* Of several areas the first may have moved before the call failed. */
-	for (i = 0; i < nr; i++)
-		if (result >= 0 || (area[i].source && !locked_bytes(mm, area[i].start, PAGE, NULL, 0)) ||
-		    (area[i].gone && !area[i].source && area[i].target != area_id(mm, a[4] + (area[i].start - a[0]))))
-			nr_moved = i + 1;
-	for (i = 0; i < nr_moved; i++)
+	for (i = 0; i < nr; i++) {
+		any_source |= area[i].source != 0;
 		theirs += area[i].source - area[i].gone;
-	for (i = 0; i < nr_moved && !area[i].source; i++)
-		;
-	if (i == nr_moved)
+		/* Of several areas the first has moved before the call failed: nobody knows what Linux counts now. */
+		if (result < 0 && area[i].source && !locked_bytes(mm, area[i].start, PAGE, NULL, 0))
+			p->lost_count = true;
+	}
+	if (!any_source || result < 0)
 		return result;
 	leaked = theirs - mm->locked_vm * PAGE;
 	p->leaked_lock[process] += leaked;
@@ -682,6 +680,10 @@ static int64_t call(struct player *p, const struct step *s, const uint64_t *a)
 		return look_at_core(p, mm, a[0], a[1]);
 	case SYS_mseal:
 		return quire_mseal(mm, a[0], a[1], a[2]);
+	case SYS_shmat:
+		return segments_attach(p, mm, a[0], a[1], a[2]);
+	case SYS_shmdt:
+		return segments_detach(mm, a[0]);
 	case SYS_ftruncate:
 		f = file_of(p, a[0]);
 		if (!f)
@@ -754,6 +756,8 @@ static enum step_area area_at(struct player *p, struct quire_mm *mm, uint64_t ad
 		return vma->flags & QUIRE_VM_GROWSDOWN ? STEP_AREA_STACK : STEP_AREA_PRIVATE;
 	if ((addr - vma->start) / PAGE + vma->pgoff >= quire_size_pages(vma->object->size))
 		return STEP_AREA_BEYOND_END;
+	if (segments_is(vma))
+		return STEP_AREA_SEGMENT;
 	shared = vma->flags & QUIRE_VM_MAYSHARE;
 	if (vma->file && vma->file->flags & QUIRE_FILE_SHMEM_ANON)
 		return STEP_AREA_SHARED;
@@ -843,7 +847,7 @@ static void take_sample(struct player *p, uint32_t process, struct record *r)
 	unsigned i;
 
 	r->sample = p->nr_samples++;
-	s->leaked_lock = p->leaked_lock[process];
+	s->leaked_lock = p->lost_count ? LEAKED_UNKNOWN : p->leaked_lock[process];
 	quire_proc_smaps(p->mm[process], &sink.sink);
 	s->smaps = end_span(p, at);
 	at = p->texts.len;
@@ -993,7 +997,7 @@ quire_broken_t ours_run(struct player *p, unsigned *step)
 		memcpy(a, s->arg, sizeof(s->arg));
 		if (s->slot_arg >= 0)
 			a[s->slot_arg] += p->slot[s->slot];
-		rule = rule_of(p, s, a);
+		rule = p->lost_count ? PLAY_RULE_LOST_COUNT : rule_of(p, s, a);
 		if (rule < PLAY_NR_RULES) {
 			p->left_out[rule]++;
 			continue;

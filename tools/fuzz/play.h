@@ -50,6 +50,7 @@ const struct play_result *player_play(struct player *p, const struct round *roun
 	X(OWN_PROGRAM, "steps that would reach the player's own program")                                              \
 	X(SHRINKING_MOVE, "mremaps that shrink and meet what cannot be cut, or are charged for what they give up")    \
 	X(LOCKED_COPIES, "mprotects that make several areas writable, locked private ones among them")                \
+	X(LOST_COUNT, "steps after a MREMAP_DONTUNMAP of several locked areas that failed half-way")                    \
 	X(FREED_PAGEOUT, "MADV_PAGEOUT after MADV_FREE")                                                               \
 	X(BYTES_UNKNOWN, "accesses to what the loader set up")                                                         \
 	X(CODE_UNKNOWN, "executions of anything but a return instruction")                                            \

@@ -30,6 +30,7 @@ struct player {
 
 	/* The host's side. */
 	int image_fd, channel_fd;
+	void *attached[STEP_NR_SEGMENTS]; /* keeps a segment alive that nobody else could find; NULL: the round has none */
 	int fill_fd[STEP_NR_FILES]; /* to write through; -1: the same as an earlier one */
 	char path[STEP_NR_FILES][128];
 	struct channel *channel;
@@ -47,10 +48,12 @@ struct player {
 	struct our_file file[STEP_NR_FILES];
 	struct our_file adopted[PLAYER_MAX_ADOPTED];
 	unsigned nr_adopted;
+	struct quire_object segment[STEP_NR_SEGMENTS];
 	uint64_t slot[STEP_MAX_SLOTS + 1];
 	uint64_t memlock;                        /* the limit, bytes */
 	uint64_t leaked_lock[STEP_MAX_PROCESSES]; /* bytes that Linux counts as locked and are not; see ours.c */
 	bool freed_lazily;
+	bool lost_count; /* of what Linux counts as locked: the round ends */
 	bool paged_out;
 	enum play_rule disk_rule; /* why it cannot be known which of a disk file's pages are there; PLAY_NR_RULES: it can */
 	struct record *record;                   /* as the channel's, what our side gave */
@@ -88,6 +91,14 @@ quire_broken_t ours_end(struct player *p);
 
 /* Is the area there for the player's own program: the loader's, its stack, the channel? */
 bool ours_is_adopted(const struct player *p, uint64_t start, const char *name);
+
+/* ---- segments.c -------------------------------------------------------------------------- */
+
+void segments_begin(struct player *p);
+void segments_end(struct player *p);
+bool segments_is(const struct quire_vma *vma);
+int64_t segments_attach(struct player *p, struct quire_mm *mm, uint64_t number, uint64_t addr, uint64_t flags);
+int64_t segments_detach(struct quire_mm *mm, uint64_t addr);
 
 /* ---- texts.c ----------------------------------------------------------------------------- */
 

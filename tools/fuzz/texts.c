@@ -299,6 +299,8 @@ static bool same_status(struct player *p, uint32_t process, const char *theirs, 
 			b -= our_rest[kind];
 		} else if (strcmp(name, "VmLck:") == 0) {
 			a -= leaked_lock / 1024;
+			if (leaked_lock == LEAKED_UNKNOWN)
+				continue;
 		}
 		if (a == b)
 			continue;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -207,6 +208,45 @@ static bool set_limits(struct player *p)
 	return true;
 }
 
+static bool uses_segments(const struct round *round)
+{
+	unsigned i;
+
+	for (i = 0; i < round->nr_steps; i++)
+		if (round->steps[i].kind == STEP_CALL && round->steps[i].nr == SYS_shmat)
+			return true;
+	return false;
+}
+
+/* Removed as soon as it is attached here: so it goes with us, whatever happens. */
+static bool make_segments(struct player *p)
+{
+	unsigned i;
+
+	for (i = 0; i < STEP_NR_SEGMENTS && uses_segments(p->round); i++) {
+		int id = shmget(IPC_PRIVATE, STEP_SEGMENT_PAGES * STEP_PAGE, IPC_CREAT | 0777);
+		void *at = id < 0 ? (void *)-1 : shmat(id, NULL, 0);
+
+		if (at == (void *)-1)
+			return failed(p, "shmget(), shmat()");
+		p->attached[i] = at;
+		shmctl(id, IPC_RMID, NULL);
+		p->channel->segment[i] = id;
+	}
+	return true;
+}
+
+static void drop_segments(struct player *p)
+{
+	unsigned i;
+
+	for (i = 0; i < STEP_NR_SEGMENTS; i++) {
+		if (p->attached[i])
+			shmdt(p->attached[i]);
+		p->attached[i] = NULL;
+	}
+}
+
 bool theirs_begin(struct player *p)
 {
 	struct channel *c = p->channel;
@@ -222,7 +262,7 @@ bool theirs_begin(struct player *p)
 	c->nr_samples = 0;
 	memset(c->pid, 0, sizeof(c->pid));
 	p->died = NULL;
-	if (!fill_files(p))
+	if (!fill_files(p) || !make_segments(p))
 		return false;
 	pid = vfork();
 	if (pid == 0)
@@ -330,4 +370,5 @@ void theirs_end(struct player *p)
 		;
 	memset(p->channel->pid, 0, sizeof(p->channel->pid));
 	p->first = 0;
+	drop_segments(p);
 }
