@@ -138,10 +138,12 @@ static inline void lock(struct machine_lock *l)
 		}
 		unlocked = 0;
 	}
+	QUIRE_SCHED_HOLDS(&l->word, 1);
 }
 
 static inline void unlock(struct machine_lock *l)
 {
+	QUIRE_SCHED_HOLDS(&l->word, 0);
 	quire_store_release(&l->word, 0);
 }
 

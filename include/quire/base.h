@@ -19,6 +19,14 @@
 #define QUIRE_SCHED_POINT(p, is_write) ((void)0)
 #endif
 
+/* The lock at p has just been taken (holds 1), is about to be let go (0): what it protects is in nobody else's reach. */
+#ifndef QUIRE_SCHED_HOLDS
+#define QUIRE_SCHED_HOLDS(p, holds) ((void)0)
+#endif
+
+/* A load on which nothing depends but an assertion, or of what never changes: no switching point. */
+#define quire_peek(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+
 /* Plain loads and stores that the compiler may not tear or repeat. */
 #define quire_load(p) (QUIRE_SCHED_POINT(p, 0), __atomic_load_n((p), __ATOMIC_RELAXED))
 #define quire_store(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_store_n((p), (v), __ATOMIC_RELAXED))
@@ -157,13 +165,15 @@ static inline void quire_spin_lock_raw(struct quire *q, struct quire_spinlock *l
 
 	if (!quire_likely(quire_cmpxchg_acquire(&l->word, &unlocked, token)))
 		quire_spin_contended(q, l, token);
+	QUIRE_SCHED_HOLDS(&l->word, 1);
 }
 
 static inline void quire_spin_unlock_raw(struct quire *q, struct quire_spinlock *l)
 {
-	if (QUIRE_DEBUG && quire_load(&l->word) != quire_spin_token(q))
+	if (QUIRE_DEBUG && quire_peek(&l->word) != quire_spin_token(q))
 		quire_port_report(q, "spin lock released by a CPU that does not hold it", __FILE__,
 				  (uint64_t)(uintptr_t)l);
+	QUIRE_SCHED_HOLDS(&l->word, 0);
 	quire_store_release(&l->word, 0u);
 }
 
@@ -178,8 +188,10 @@ static inline bool quire_spin_trylock(struct quire *q, struct quire_spinlock *l)
 	uint32_t unlocked = 0;
 
 	quire_port_preempt_disable(q);
-	if (quire_cmpxchg_acquire(&l->word, &unlocked, quire_spin_token(q)))
+	if (quire_cmpxchg_acquire(&l->word, &unlocked, quire_spin_token(q))) {
+		QUIRE_SCHED_HOLDS(&l->word, 1);
 		return true;
+	}
 	quire_port_preempt_enable(q);
 	return false;
 }
@@ -221,7 +233,7 @@ void quire_mutex_unlock(struct quire *q, struct quire_mutex *m);
 
 static inline bool quire_mutex_is_locked(const struct quire_mutex *m)
 {
-	return quire_load(&m->word) != 0;
+	return quire_peek(&m->word) != 0;
 }
 
 /* ---- Grace periods ----------------------------------------------------------------------- */
@@ -309,7 +321,7 @@ void quire_grace_wait(struct quire *q);
 		if (quire_unlikely(!(cond)))                         \
 			quire_report((q), "assertion: " #cond, 0);   \
 	} while (0)
-#define quire_spin_assert(q, l) quire_assert(q, quire_load(&(l)->word) == quire_port_cpu(q) + 1)
+#define quire_spin_assert(q, l) quire_assert(q, quire_peek(&(l)->word) == quire_port_cpu(q) + 1)
 #define quire_mutex_assert(q, m) quire_assert(q, quire_mutex_is_locked(m))
 #else
 #define quire_assert(q, cond) ((void)sizeof(!(cond)))

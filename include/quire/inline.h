@@ -76,7 +76,8 @@ QUIRE_INLINE struct quire_page *quire_pfn_to_page(struct quire *q, quire_pfn_t p
 		return NULL;
 	page = &p->map[((section - 1) << p->section_shift) +
 		       (offset & ((UINT64_C(1) << p->section_shift) - 1))];
-	return quire_likely((quire_load(&page->flags) & QUIRE_PG_ABSENT) == 0) ? page : NULL;
+	/* That bit never changes, so whatever else of the word does. */
+	return quire_likely((quire_peek(&page->flags) & QUIRE_PG_ABSENT) == 0) ? page : NULL;
 }
 
 QUIRE_INLINE quire_pfn_t quire_page_to_pfn(struct quire *q, const struct quire_page *page)

@@ -31,17 +31,21 @@ void quire_mutex_lock(struct quire *q, struct quire_mutex *m)
 {
 	uint32_t word = 0;
 
-	if (quire_likely(quire_cmpxchg_acquire(&m->word, &word, 1u)))
-		return;
-	while (quire_exchange(&m->word, 2u) != 0)
-		quire_port_wait(q, &m->word, 2u);
+	if (quire_unlikely(!quire_cmpxchg_acquire(&m->word, &word, 1u))) {
+		while (quire_exchange(&m->word, 2u) != 0)
+			quire_port_wait(q, &m->word, 2u);
+	}
+	QUIRE_SCHED_HOLDS(&m->word, 1);
 }
 
 bool quire_mutex_trylock(struct quire *q, struct quire_mutex *m)
 {
 	uint32_t word = 0;
 
-	return quire_cmpxchg_acquire(&m->word, &word, 1u);
+	if (!quire_cmpxchg_acquire(&m->word, &word, 1u))
+		return false;
+	QUIRE_SCHED_HOLDS(&m->word, 1);
+	return true;
 }
 
 void quire_mutex_unlock(struct quire *q, struct quire_mutex *m)
@@ -49,6 +53,7 @@ void quire_mutex_unlock(struct quire *q, struct quire_mutex *m)
 	uint32_t word;
 
 	quire_mutex_assert(q, m);
+	QUIRE_SCHED_HOLDS(&m->word, 0);
 	word = quire_exchange_release(&m->word, 0u);
 	/* From here on the mutex may be gone: its next holder may have freed it. Only its address is used. */
 	if (word == 2)

@@ -25,7 +25,10 @@ void quire_page_copy(struct quire *q, struct quire_page *to, struct quire_page *
 
 bool quire_page_trylock(struct quire_page *page)
 {
-	return (quire_fetch_or(&page->flags, QUIRE_PG_LOCKED) & QUIRE_PG_LOCKED) == 0;
+	if (quire_fetch_or(&page->flags, QUIRE_PG_LOCKED) & QUIRE_PG_LOCKED)
+		return false;
+	QUIRE_SCHED_HOLDS(&page->flags, 1);
+	return true;
 }
 
 /*
@@ -43,17 +46,20 @@ void quire_page_lock(struct quire *q, struct quire_page *page)
 		if (!quire_cmpxchg(&page->flags, &flags, flags | QUIRE_PG_LOCKED | QUIRE_PG_WAITERS))
 			continue;
 		if ((flags & QUIRE_PG_LOCKED) == 0)
-			return;
+			break;
 		quire_port_wait(q, &page->flags, flags | QUIRE_PG_WAITERS);
 		flags = quire_load(&page->flags);
 	}
+	QUIRE_SCHED_HOLDS(&page->flags, 1);
 }
 
 /* Wakes all: others may wait on the same word for another bit, and a single wake could go to them. */
 void quire_page_unlock(struct quire *q, struct quire_page *page)
 {
-	uint32_t flags = quire_fetch_and(&page->flags, ~(QUIRE_PG_LOCKED | QUIRE_PG_WAITERS));
+	uint32_t flags;
 
+	QUIRE_SCHED_HOLDS(&page->flags, 0);
+	flags = quire_fetch_and(&page->flags, ~(QUIRE_PG_LOCKED | QUIRE_PG_WAITERS));
 	quire_assert(q, (flags & QUIRE_PG_LOCKED) != 0);
 	if (quire_unlikely((flags & QUIRE_PG_WAITERS) != 0))
 		quire_port_wake(q, &page->flags, ~0u);

@@ -115,10 +115,11 @@ static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *ent
 	if (fmt->entry_bytes == 8) {
 		const uint64_t *e = entries;
 
+		/* What is found is looked at again. */
 		while (i + 7 <= last) {
-			if (quire_load(&e[i]) | quire_load(&e[i + 1]) | quire_load(&e[i + 2]) |
-			    quire_load(&e[i + 3]) | quire_load(&e[i + 4]) | quire_load(&e[i + 5]) |
-			    quire_load(&e[i + 6]) | quire_load(&e[i + 7]))
+			if (quire_peek(&e[i]) | quire_peek(&e[i + 1]) | quire_peek(&e[i + 2]) |
+			    quire_peek(&e[i + 3]) | quire_peek(&e[i + 4]) | quire_peek(&e[i + 5]) |
+			    quire_peek(&e[i + 6]) | quire_peek(&e[i + 7]))
 				break;
 			i += 8;
 		}
