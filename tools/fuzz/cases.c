@@ -71,7 +71,7 @@ static int play_case(struct player *p, const char *name, const struct fuzz_optio
 		fprintf(stderr, "%s: step %u differs\n%s", name, result->step, result->what.p ? result->what.p : "");
 		status = TOOL_DIFFERENT;
 		if (o->minimize)
-			fuzz_report(p, &round, o);
+			fuzz_report(p, &round, "", o);
 	} else if (!is_as_said(name, &round, result)) {
 		status = TOOL_DIFFERENT;
 	} else {

@@ -73,13 +73,13 @@ static void drop_unmade(struct round *round, const struct play_result *result)
 		round->nr_steps = nr;
 }
 
-void fuzz_report(struct player *p, struct round *round, const struct fuzz_options *o)
+void fuzz_report(struct player *p, struct round *round, const char *first, const struct fuzz_options *o)
 {
 	static struct step steps[STEP_MAX];
 	const struct play_result *result = player_play(p, round);
 	struct round small = *round;
 
-	printf("--- a difference\n");
+	printf("--- a difference\n%s", result->verdict == PLAY_DIFFERENT ? "" : first);
 	if (result->verdict != PLAY_DIFFERENT) {
 		printf("Round %llu, profile %s: not a second time\n", (unsigned long long)round->seed, round->profile);
 		return;
@@ -170,8 +170,12 @@ static void play_rounds(struct player *p, struct shared *s, const struct fuzz_op
 			count_steps(&tally, &round, result);
 		if (result->verdict == PLAY_DIFFERENT) {
 			add(&s->differences, 1);
-			if (!__atomic_exchange_n(&s->reporting, 1, __ATOMIC_RELAXED))
-				fuzz_report(p, &round, o);
+			if (!__atomic_exchange_n(&s->reporting, 1, __ATOMIC_RELAXED)) {
+				char *first = tool_strdup(result->what.p);
+
+				fuzz_report(p, &round, first, o);
+				free(first);
+			}
 			__atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
 		}
 	}

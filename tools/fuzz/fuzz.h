@@ -32,7 +32,8 @@ int fuzz_run(const struct fuzz_options *options);
 int fuzz_run_cases(const struct fuzz_options *options);
 
 /* Plays a round that differed once more, and prints it; made small, and as a C program, if that is wanted. */
-void fuzz_report(struct player *p, struct round *round, const struct fuzz_options *options);
+/* first: what was said of it when it was found, in case it does not happen again. */
+void fuzz_report(struct player *p, struct round *round, const char *first, const struct fuzz_options *options);
 
 /* Writes options->tally, if there is one. False, and said why: it cannot be written. */
 bool fuzz_save_tally(const struct fuzz_options *options, const struct tally *tally);
