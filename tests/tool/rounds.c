@@ -61,22 +61,23 @@ static char *write_text(const struct round *r, const char *comment)
 
 static void a_text_says_what_it_says(void **state)
 {
-	struct round r = read_text("# comment\n"
-				   "\n"
-				   "limits as=32M stack = 64K\n"
-				   "limits memlock=3p\n"
-				   "no_random\n"
-				   "  p0 mmap(w+3p, 2p, READ|WRITE, PRIVATE|FIXED|ANONYMOUS|0x4000000000, -1, 0x10) = w+3p -> s1\n"
-				   "p0 mmap(low+1p,1p+5,NONE,SHARED_VALIDATE|32BIT,disk_read_only,2p)=EOPNOTSUPP\n"
-				   "p0 mremap(s1-1p, 2G, 3K, MAYMOVE|DONTUNMAP, end-1p)\n"
-				   "p0 brk(break+1p+2)\n"
-				   "p0 fork(p3) = 0\n"
-				   "p3 load(w+3p-1, 2) = SEGV_MAPERR\n"
-				   "p3 write(memfd, 1p, 100, 0x41)\n"
-				   "p3 madvise(0x7ff, -2p, 77)\n"
-				   "p3 mincore(w, 1p, vec)\n"
-				   "p3 call999(1, 2, 3, 4, 5, 0x6)\n"
-				   "p3 exit()\n");
+	struct round r = read_text(
+		"# comment\n"
+		"\n"
+		"limits as=32M stack = 64K\n"
+		"limits memlock=3p\n"
+		"no_random\n"
+		"  p0 mmap(w+3p, 2p, READ|WRITE, PRIVATE|FIXED|ANONYMOUS|0x4000000000, -1, 0x10) = w+3p -> s1\n"
+		"p0 mmap(low+1p,1p+5,NONE,SHARED_VALIDATE|32BIT,disk_read_only,2p)=EOPNOTSUPP\n"
+		"p0 mremap(s1-1p, 2G, 3K, MAYMOVE|DONTUNMAP, end-1p)\n"
+		"p0 brk(break+1p+2)\n"
+		"p0 fork(p3) = 0\n"
+		"p3 load(w+3p-1, 2) = SEGV_MAPERR\n"
+		"p3 write(memfd, 1p, 100, 0x41)\n"
+		"p3 madvise(0x7ff, -2p, 77)\n"
+		"p3 mincore(w, 1p, vec)\n"
+		"p3 call999(1, 2, 3, 4, 5, 0x6)\n"
+		"p3 exit()\n");
 	const struct step *s = r.steps;
 
 	(void)state;
@@ -218,7 +219,9 @@ static uint64_t random_below(uint64_t n)
 
 static uint64_t random_number(void)
 {
-	static const uint64_t edges[] = { 0, 1, STEP_PAGE, STEP_WINDOW, STEP_LOW, STEP_TASK_END, ~0ull, 1ull << 63, STEP_FD, STEP_VEC };
+	static const uint64_t edges[] = {
+		0,     1,	   STEP_PAGE, STEP_WINDOW, STEP_LOW, STEP_TASK_END,
+		~0ull, 1ull << 63, STEP_FD,   STEP_VEC};
 	uint64_t number = edges[random_below(10)];
 
 	if (random_below(4) == 0)
@@ -235,7 +238,7 @@ static void random_steps_come_back(void **state)
 
 	(void)state;
 	for (n = 0; n < 20000; n++) {
-		struct step s = { .slot_arg = STEP_NO_SLOT, .into_slot = STEP_NO_SLOT }, *back;
+		struct step s = {.slot_arg = STEP_NO_SLOT, .into_slot = STEP_NO_SLOT}, *back;
 		const struct fuzz_call *call;
 		char line[1024];
 		struct round r;
@@ -257,7 +260,8 @@ static void random_steps_come_back(void **state)
 		back = &r.steps[0];
 		for (j = 0; j < 6; j++)
 			if (back->arg[j] != s.arg[j])
-				fail_msg("%s: argument %u: %#lx", line, j, (unsigned long)back->arg[j]);
+				fail_msg("%s: argument %u: %#lx", line, j,
+					 (unsigned long)back->arg[j]);
 		assert_memory_equal(back, &s, sizeof(s));
 		fuzz_case_free(&r);
 	}
@@ -265,42 +269,45 @@ static void random_steps_come_back(void **state)
 
 static void errors_name_their_line(void **state)
 {
-	static const struct { const char *text, *message; } wrong[] = {
-		{ "", "x:0: no step" },
-		{ "# nothing\n", "x:1: no step" },
-		{ "p0 load(w, 1)\n\np0 lode(w, 1)\n", "x:3: no such call: 'lode'" },
-		{ "p8 load(w, 1)\n", "x:1: no such process: 'p8'" },
-		{ "q0 load(w, 1)\n", "x:1: no such process: 'q0'" },
-		{ "p0 load(w)\n", "x:1: ',' expected before ')'" },
-		{ "p0 load(w, 1, 2)\n", "x:1: ')' expected before ', 2)'" },
-		{ "p0 load(w, 1) x\n", "x:1: nothing expected here: 'x'" },
-		{ "p0 load(w, )\n", "x:1: a number expected before ')'" },
-		{ "p0 load(w, 1q)\n", "x:1: no number: '1q'" },
-		{ "p0 load(w, 010)\n", "x:1: no number: '010'" },
-		{ "p0 load(w, 0x)\n", "x:1: no number: '0x'" },
-		{ "p0 load(w, 18446744073709551616)\n", "x:1: number too big: '18446744073709551616'" },
-		{ "p0 load(w, 4503599627370496p)\n", "x:1: number too big: '4503599627370496p'" },
-		{ "p0 load(s8, 1)\n", "x:1: no number: 's8'" },
-		{ "p0 load(s0+s1, 1)\n", "x:1: 's1' cannot stand here" },
-		{ "p0 load(1-s0, 1)\n", "x:1: 's0' cannot stand here" },
-		{ "p0 load(s0, s0)\n", "x:1: only one argument can be relative to a result" },
-		{ "p0 mprotect(w, 1p, READ|RITE)\n", "x:1: no such flag: 'RITE'" },
-		{ "p0 mprotect(w, 1p, PRIVATE)\n", "x:1: no such flag: 'PRIVATE'" },
-		{ "p0 mprotect(w, 1p, )\n", "x:1: no such flag: ''" },
-		{ "p0 ftruncate(file, 0)\n", "x:1: no such file: 'file'" },
-		{ "p0 write(-1, 0, 1, 1)\n", "x:1: write() needs one of the files" },
-		{ "p0 fork(p0+1)\n", "x:1: ')' expected before '+1)'" },
-		{ "p0 exit()\n", "x:1: process 0 never exits" },
-		{ "p0 munmap(w, 1p) = EWHAT\n", "x:1: no number: 'EWHAT'" },
-		{ "p0 munmap(w, 1p) = s1\n", "x:1: 's1' cannot stand here" },
-		{ "p0 munmap(w, 1p) -> s9\n", "x:1: a result goes to s0 to s7, and a call's only" },
-		{ "p0 load(w, 1) -> s1\n", "x:1: a result goes to s0 to s7, and a call's only" },
-		{ "limits core=1\np0 load(w, 1)\n", "x:1: no such limit: 'core'" },
-		{ "limits\np0 load(w, 1)\n", "x:1: no such limit: ''" },
-		{ "limits as\np0 load(w, 1)\n", "x:1: '=' expected before ''" },
-		{ "no_random 1\np0 load(w, 1)\n", "x:1: nothing expected here: '1'" },
-		{ "p0 a_word_that_is_longer_than_any_that_there_is(w)\n",
-		  "x:1: no such word: 'a_word_that_is_longer_than_any_that_there_is'" },
+	static const struct {
+		const char *text, *message;
+	} wrong[] = {
+		{"", "x:0: no step"},
+		{"# nothing\n", "x:1: no step"},
+		{"p0 load(w, 1)\n\np0 lode(w, 1)\n", "x:3: no such call: 'lode'"},
+		{"p8 load(w, 1)\n", "x:1: no such process: 'p8'"},
+		{"q0 load(w, 1)\n", "x:1: no such process: 'q0'"},
+		{"p0 load(w)\n", "x:1: ',' expected before ')'"},
+		{"p0 load(w, 1, 2)\n", "x:1: ')' expected before ', 2)'"},
+		{"p0 load(w, 1) x\n", "x:1: nothing expected here: 'x'"},
+		{"p0 load(w, )\n", "x:1: a number expected before ')'"},
+		{"p0 load(w, 1q)\n", "x:1: no number: '1q'"},
+		{"p0 load(w, 010)\n", "x:1: no number: '010'"},
+		{"p0 load(w, 0x)\n", "x:1: no number: '0x'"},
+		{"p0 load(w, 18446744073709551616)\n",
+		 "x:1: number too big: '18446744073709551616'"},
+		{"p0 load(w, 4503599627370496p)\n", "x:1: number too big: '4503599627370496p'"},
+		{"p0 load(s8, 1)\n", "x:1: no number: 's8'"},
+		{"p0 load(s0+s1, 1)\n", "x:1: 's1' cannot stand here"},
+		{"p0 load(1-s0, 1)\n", "x:1: 's0' cannot stand here"},
+		{"p0 load(s0, s0)\n", "x:1: only one argument can be relative to a result"},
+		{"p0 mprotect(w, 1p, READ|RITE)\n", "x:1: no such flag: 'RITE'"},
+		{"p0 mprotect(w, 1p, PRIVATE)\n", "x:1: no such flag: 'PRIVATE'"},
+		{"p0 mprotect(w, 1p, )\n", "x:1: no such flag: ''"},
+		{"p0 ftruncate(file, 0)\n", "x:1: no such file: 'file'"},
+		{"p0 write(-1, 0, 1, 1)\n", "x:1: write() needs one of the files"},
+		{"p0 fork(p0+1)\n", "x:1: ')' expected before '+1)'"},
+		{"p0 exit()\n", "x:1: process 0 never exits"},
+		{"p0 munmap(w, 1p) = EWHAT\n", "x:1: no number: 'EWHAT'"},
+		{"p0 munmap(w, 1p) = s1\n", "x:1: 's1' cannot stand here"},
+		{"p0 munmap(w, 1p) -> s9\n", "x:1: a result goes to s0 to s7, and a call's only"},
+		{"p0 load(w, 1) -> s1\n", "x:1: a result goes to s0 to s7, and a call's only"},
+		{"limits core=1\np0 load(w, 1)\n", "x:1: no such limit: 'core'"},
+		{"limits\np0 load(w, 1)\n", "x:1: no such limit: ''"},
+		{"limits as\np0 load(w, 1)\n", "x:1: '=' expected before ''"},
+		{"no_random 1\np0 load(w, 1)\n", "x:1: nothing expected here: '1'"},
+		{"p0 a_word_that_is_longer_than_any_that_there_is(w)\n",
+		 "x:1: no such word: 'a_word_that_is_longer_than_any_that_there_is'"},
 	};
 	struct round r;
 	char text[32 * 1200] = "";
@@ -310,7 +317,8 @@ static void errors_name_their_line(void **state)
 	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		/* fmemopen() knows no empty file. */
 		assert_int_equal(try_read(wrong[i].text[0] ? wrong[i].text : "\n", &r), -1);
-		assert_string_equal(message + (i == 0 ? 4 : 0), wrong[i].message + (i == 0 ? 4 : 0));
+		assert_string_equal(message + (i == 0 ? 4 : 0),
+				    wrong[i].message + (i == 0 ? 4 : 0));
 		assert_null(r.steps);
 	}
 	for (i = 0; i <= STEP_MAX; i++)
@@ -321,10 +329,12 @@ static void errors_name_their_line(void **state)
 
 static void what_a_step_does_is_checked(void **state)
 {
-	struct round r = read_text("p0 munmap(w, 1p) = EINVAL\np0 load(w, 1) = SEGV_MAPERR\np0 load(w, 1) = 0x41\np0 load(w, 1)\n");
-	struct answer invalid = { .made = true, .result = -EINVAL }, ok = { .made = true };
-	struct answer maperr = { .made = true, .signo = SIGSEGV, .code = SEGV_MAPERR }, accerr = maperr;
-	struct answer byte = { .made = true, .result = 0x41 }, not_made = { 0 };
+	struct round r = read_text(
+		"p0 munmap(w, 1p) = EINVAL\np0 load(w, 1) = SEGV_MAPERR\np0 load(w, 1) = 0x41\np0 load(w, 1)\n");
+	struct answer invalid = {.made = true, .result = -EINVAL}, ok = {.made = true};
+	struct answer maperr = {.made = true, .signo = SIGSEGV, .code = SEGV_MAPERR},
+		      accerr = maperr;
+	struct answer byte = {.made = true, .result = 0x41}, not_made = {0};
 
 	(void)state;
 	accerr.code = SEGV_ACCERR;
@@ -357,7 +367,8 @@ static bool loses_rights(const struct round *r, void *arg)
 		const struct step *s = &r->steps[i];
 		uint64_t page = STEP_WINDOW + 2 * STEP_PAGE;
 
-		if (s->kind != STEP_CALL || s->process || s->arg[0] > page || s->arg[0] + s->arg[1] <= page)
+		if (s->kind != STEP_CALL || s->process || s->arg[0] > page ||
+		    s->arg[0] + s->arg[1] <= page)
 			continue;
 		mapped |= s->nr == SYS_mmap && (s->arg[3] & MAP_FIXED);
 		if (mapped && s->nr == SYS_mprotect && !(s->arg[2] & PROT_WRITE))
@@ -422,7 +433,7 @@ static void plays_are_bounded_and_the_round_still_differs(void **state)
 /* Some store of a process that is not the first. */
 static bool another_stores(const struct round *r, void *arg)
 {
-	bool there[STEP_MAX_PROCESSES] = { true };
+	bool there[STEP_MAX_PROCESSES] = {true};
 	unsigned i;
 
 	(void)arg;
@@ -441,7 +452,8 @@ static bool another_stores(const struct round *r, void *arg)
 
 static void processes_are_dropped(void **state)
 {
-	struct round r = read_text("p0 fork(p1)\np1 fork(p2)\np2 fork(p3)\np3 store(w+7p+5, 0x55)\np1 store(w+5p, 0x22)\n");
+	struct round r = read_text(
+		"p0 fork(p1)\np1 fork(p2)\np2 fork(p3)\np3 store(w+7p+5, 0x55)\np1 store(w+5p, 0x22)\n");
 	char *text;
 
 	(void)state;
@@ -467,7 +479,8 @@ static bool needs_the_limit(const struct round *r, void *arg)
 
 static void what_was_left_out_is_gone(void **state)
 {
-	struct round r = read_text("limits data=5p stack=1M\np0 load(w, 1)\np0 load(w+1p, 1)\np0 load(w+2p, 1)\n");
+	struct round r = read_text(
+		"limits data=5p stack=1M\np0 load(w, 1)\np0 load(w+1p, 1)\np0 load(w+2p, 1)\n");
 
 	(void)state;
 	r.left_out = calloc(STEP_MAX, sizeof(bool));
@@ -498,9 +511,10 @@ static char *compile_and_run(const struct round *r)
 	fuzz_csource(f, r, NULL, "A comment */ that tries to end");
 	fclose(f);
 	snprintf(program, sizeof(program), "%.*s", (int)strlen(source) - 2, source);
-	snprintf(command, sizeof(command),
-		 "gcc -Wall -Wextra -Wno-unused-parameter -Werror -O2 -static -no-pie %s -o %s && chmod 755 %s && timeout 20 %s", source,
-		 program, program, program);
+	snprintf(
+		command, sizeof(command),
+		"gcc -Wall -Wextra -Wno-unused-parameter -Werror -O2 -static -no-pie %s -o %s && chmod 755 %s && timeout 20 %s",
+		source, program, program, program);
 	f = popen(command, "r");
 	assert_non_null(f);
 	while ((n = fread(output + used, 1, sizeof(output) - 1 - used, f)) > 0)
@@ -514,67 +528,67 @@ static char *compile_and_run(const struct round *r)
 
 static void a_program_shows_what_linux_does(void **state)
 {
-	struct round r = read_text("p0 mmap(w, 4p, READ|WRITE, PRIVATE|FIXED|ANONYMOUS, -1, 0) -> s0\n"
-				   "p0 store(w, 0x41)\n"
-				   "p0 store(w+1p, 0xc3)\n"
-				   "p0 fork(p1)\n"
-				   "p1 load(w, 1)\n"
-				   "p1 store(w, 0x42)\n"
-				   "p0 load(w, 1)\n"
-				   "p1 munmap(s0+2p, 1p)\n"
-				   "p1 load(w+3p, 1p+1)\n"
-				   "p1 load(w+2p, 1)\n"
-				   "p1 mprotect(w+1p, 1p, READ|EXEC)\n"
-				   "p1 execute(w+1p)\n"
-				   "p1 store(w+1p+1, 1)\n"
-				   "p1 execute(w+3p)\n"
-				   "p1 exit()\n"
-				   "p0 load(w+2p, 1)\n"
-				   "p0 mmap(0, 1p, READ, PRIVATE|ANONYMOUS, -1, 0)\n"
-				   "p0 mprotect(w+4p, 1p, READ)\n"
-				   "p0 mmap(w+8p, 6p, READ, SHARED|FIXED, tmpfs, 0)\n"
-				   "p0 load(w+10p+1, 1)\n"
-				   "p0 load(w+8p, 1)\n"
-				   "p0 load(w+13p, 1)\n"
-				   "p0 write(again, 5p, 1, 0x66)\n"
-				   "p0 load(w+13p, 1)\n"
-				   "p0 mmap(w+16p, 1p, WRITE, SHARED|FIXED, read_only, 0)\n"
-				   "p0 shmat(0, w+20p, 0)\n"
-				   "p0 store(w+23p, 9)\n"
-				   "p0 mincore(w+20p, 4p, vec)\n"
-				   "p0 call39(0, 0, 0, 0, 0, 0)\n"
-				   "p0 brk(break+4p)\n"
-				   "p0 store(break, 1)\n");
+	struct round r =
+		read_text("p0 mmap(w, 4p, READ|WRITE, PRIVATE|FIXED|ANONYMOUS, -1, 0) -> s0\n"
+			  "p0 store(w, 0x41)\n"
+			  "p0 store(w+1p, 0xc3)\n"
+			  "p0 fork(p1)\n"
+			  "p1 load(w, 1)\n"
+			  "p1 store(w, 0x42)\n"
+			  "p0 load(w, 1)\n"
+			  "p1 munmap(s0+2p, 1p)\n"
+			  "p1 load(w+3p, 1p+1)\n"
+			  "p1 load(w+2p, 1)\n"
+			  "p1 mprotect(w+1p, 1p, READ|EXEC)\n"
+			  "p1 execute(w+1p)\n"
+			  "p1 store(w+1p+1, 1)\n"
+			  "p1 execute(w+3p)\n"
+			  "p1 exit()\n"
+			  "p0 load(w+2p, 1)\n"
+			  "p0 mmap(0, 1p, READ, PRIVATE|ANONYMOUS, -1, 0)\n"
+			  "p0 mprotect(w+4p, 1p, READ)\n"
+			  "p0 mmap(w+8p, 6p, READ, SHARED|FIXED, tmpfs, 0)\n"
+			  "p0 load(w+10p+1, 1)\n"
+			  "p0 load(w+8p, 1)\n"
+			  "p0 load(w+13p, 1)\n"
+			  "p0 write(again, 5p, 1, 0x66)\n"
+			  "p0 load(w+13p, 1)\n"
+			  "p0 mmap(w+16p, 1p, WRITE, SHARED|FIXED, read_only, 0)\n"
+			  "p0 shmat(0, w+20p, 0)\n"
+			  "p0 store(w+23p, 9)\n"
+			  "p0 mincore(w+20p, 4p, vec)\n"
+			  "p0 call39(0, 0, 0, 0, 0, 0)\n"
+			  "p0 brk(break+4p)\n"
+			  "p0 store(break, 1)\n");
 	const char *out = compile_and_run(&r);
-	static const char expected[] =
-		"0 p0 mmap = 0x100000000000\n"
-		"1 p0 store = 0\n"
-		"2 p0 store = 0\n"
-		"3 p0 fork = 0\n"
-		"4 p1 load = 0x41\n"
-		"5 p1 store = 0\n"
-		"6 p0 load = 0x41\n"
-		"7 p1 munmap = 0\n"
-		"8 p1 load: SEGV_MAPERR at 0x100000004000\n"
-		"9 p1 load: SEGV_MAPERR at 0x100000002000\n"
-		"10 p1 mprotect = 0\n"
-		"11 p1 execute = 0\n"
-		"12 p1 store: SEGV_ACCERR at 0x100000001001\n"
-		"13 p1 execute: SEGV_ACCERR at 0x100000003000\n"
-		"14 p1 exit = 0\n"
-		"15 p0 load = 0\n"
-		"16 p0 mmap = somewhere\n"
-		"17 p0 mprotect = ENOMEM\n"
-		"18 p0 mmap = 0x100000008000\n"
-		"19 p0 load = 0x3\n"
-		"20 p0 load = 0xc3\n"
-		"21 p0 load: BUS_ADRERR at 0x10000000d000\n"
-		"22 p0 write = 0x1\n"
-		"23 p0 load = 0x66\n"
-		"24 p0 mmap = EACCES\n"
-		"25 p0 shmat = 0x100000014000\n"
-		"26 p0 store = 0\n"
-		"27 p0 mincore = 0\n";
+	static const char expected[] = "0 p0 mmap = 0x100000000000\n"
+				       "1 p0 store = 0\n"
+				       "2 p0 store = 0\n"
+				       "3 p0 fork = 0\n"
+				       "4 p1 load = 0x41\n"
+				       "5 p1 store = 0\n"
+				       "6 p0 load = 0x41\n"
+				       "7 p1 munmap = 0\n"
+				       "8 p1 load: SEGV_MAPERR at 0x100000004000\n"
+				       "9 p1 load: SEGV_MAPERR at 0x100000002000\n"
+				       "10 p1 mprotect = 0\n"
+				       "11 p1 execute = 0\n"
+				       "12 p1 store: SEGV_ACCERR at 0x100000001001\n"
+				       "13 p1 execute: SEGV_ACCERR at 0x100000003000\n"
+				       "14 p1 exit = 0\n"
+				       "15 p0 load = 0\n"
+				       "16 p0 mmap = somewhere\n"
+				       "17 p0 mprotect = ENOMEM\n"
+				       "18 p0 mmap = 0x100000008000\n"
+				       "19 p0 load = 0x3\n"
+				       "20 p0 load = 0xc3\n"
+				       "21 p0 load: BUS_ADRERR at 0x10000000d000\n"
+				       "22 p0 write = 0x1\n"
+				       "23 p0 load = 0x66\n"
+				       "24 p0 mmap = EACCES\n"
+				       "25 p0 shmat = 0x100000014000\n"
+				       "26 p0 store = 0\n"
+				       "27 p0 mincore = 0\n";
 	const char *rest;
 
 	(void)state;
@@ -599,8 +613,9 @@ static void a_program_has_the_limits(void **state)
 	const char *out = compile_and_run(&r);
 
 	(void)state;
-	assert_non_null(strstr(out, "0 p0 mmap = ENOMEM\n1 p0 mmap = ENOMEM\n2 p0 mmap = 0x100000000000\n"
-				    "3 p0 mlock = ENOMEM\n4 p0 mlock = 0\n"));
+	assert_non_null(
+		strstr(out, "0 p0 mmap = ENOMEM\n1 p0 mmap = ENOMEM\n2 p0 mmap = 0x100000000000\n"
+			    "3 p0 mlock = ENOMEM\n4 p0 mlock = 0\n"));
 	fuzz_case_free(&r);
 }
 
@@ -608,8 +623,15 @@ static void a_program_has_the_limits(void **state)
 static void a_program_has_what_it_needs(void **state)
 {
 	static const char *const texts[] = {
-		"p0 load(w, 1)\n", "p0 store(w, 1)\n", "p0 execute(w)\n", "p0 munlockall()\n", "p0 fork(p1)\n", "p0 write(disk, 0, 1, 1)\n",
-		"p0 fork(p1)\np1 exit()\np0 fork(p1)\n", "no_random\nlimits stack=64p\np0 load(0, 1)\n", "p0 shmat(1, 0, 0)\n",
+		"p0 load(w, 1)\n",
+		"p0 store(w, 1)\n",
+		"p0 execute(w)\n",
+		"p0 munlockall()\n",
+		"p0 fork(p1)\n",
+		"p0 write(disk, 0, 1, 1)\n",
+		"p0 fork(p1)\np1 exit()\np0 fork(p1)\n",
+		"no_random\nlimits stack=64p\np0 load(0, 1)\n",
+		"p0 shmat(1, 0, 0)\n",
 	};
 	size_t i;
 
@@ -628,7 +650,7 @@ static void a_program_has_what_it_needs(void **state)
 static void count(struct tally *t, const char *text, int64_t result)
 {
 	struct round r = read_text(text);
-	struct answer a = { .made = true, .result = result };
+	struct answer a = {.made = true, .result = result};
 
 	fuzz_tally_step(t, &r.steps[0], r.steps[0].arg, &a);
 	fuzz_case_free(&r);
@@ -648,23 +670,45 @@ static char *tally_text(const struct tally *t)
 static void steps_are_counted_under_their_flags(void **state)
 {
 	struct tally *t = calloc(1, sizeof(*t)), *sum = calloc(1, sizeof(*sum));
-	struct answer fault = { .made = true, .signo = SIGBUS, .code = BUS_ADRERR, .area = STEP_AREA_BEYOND_END }, not_made = { 0 };
-	struct step load = { .kind = STEP_LOAD };
+	struct answer fault = {.made = true,
+			       .signo = SIGBUS,
+			       .code = BUS_ADRERR,
+			       .area = STEP_AREA_BEYOND_END},
+		      not_made = {0};
+	struct step load = {.kind = STEP_LOAD};
 	static const char *const has[] = {
-		TALLY_HEADER "\n", "mmap\tall\tsuccess\t4\n", "mmap\tall\tENOMEM\t1\n", "mmap\tMAP_PRIVATE\tsuccess\t2\n",
-		"mmap\tMAP_PRIVATE\tENOMEM\t1\n", "mmap\tMAP_SHARED\tsuccess\t2\n", "mmap\tMAP_SHARED_VALIDATE\tsuccess\t0\n",
-		"mmap\tMAP_FIXED\tsuccess\t2\n", "mmap\tMAP_ANONYMOUS\tENOMEM\t1\n", "mmap\tPROT_READ|WRITE\tsuccess\t2\n",
-		"mmap\tPROT_READ\tsuccess\t2\n", "mmap\tPROT_READ\tENOMEM\t1\n", "mmap\tPROT_WRITE\tsuccess\t0\n",
-		"mmap\tfile disk\tsuccess\t2\n", "mmap\tfile none\tsuccess\t0\n", "madvise\tMADV_NORMAL\tsuccess\t2\n",
-		"madvise\tother MADV_\tEINVAL\t1\n", "madvise\tMADV_FREE\tsuccess\t0\n", "mremap\t0\tEFAULT\t1\n",
-		"mremap\tlength grows\tEFAULT\t1\n", "mlock2\t0\tsuccess\t2\n", "munlockall\tall\tsuccess\t2\n",
-		"load\tbeyond the file's end\tBUS_ADRERR\t2\n", "load\tguard\tsuccess\t0\n", "fork\tall\tsuccess\t0\n",
+		TALLY_HEADER "\n",
+		"mmap\tall\tsuccess\t4\n",
+		"mmap\tall\tENOMEM\t1\n",
+		"mmap\tMAP_PRIVATE\tsuccess\t2\n",
+		"mmap\tMAP_PRIVATE\tENOMEM\t1\n",
+		"mmap\tMAP_SHARED\tsuccess\t2\n",
+		"mmap\tMAP_SHARED_VALIDATE\tsuccess\t0\n",
+		"mmap\tMAP_FIXED\tsuccess\t2\n",
+		"mmap\tMAP_ANONYMOUS\tENOMEM\t1\n",
+		"mmap\tPROT_READ|WRITE\tsuccess\t2\n",
+		"mmap\tPROT_READ\tsuccess\t2\n",
+		"mmap\tPROT_READ\tENOMEM\t1\n",
+		"mmap\tPROT_WRITE\tsuccess\t0\n",
+		"mmap\tfile disk\tsuccess\t2\n",
+		"mmap\tfile none\tsuccess\t0\n",
+		"madvise\tMADV_NORMAL\tsuccess\t2\n",
+		"madvise\tother MADV_\tEINVAL\t1\n",
+		"madvise\tMADV_FREE\tsuccess\t0\n",
+		"mremap\t0\tEFAULT\t1\n",
+		"mremap\tlength grows\tEFAULT\t1\n",
+		"mlock2\t0\tsuccess\t2\n",
+		"munlockall\tall\tsuccess\t2\n",
+		"load\tbeyond the file's end\tBUS_ADRERR\t2\n",
+		"load\tguard\tsuccess\t0\n",
+		"fork\tall\tsuccess\t0\n",
 	};
 	char *text;
 	size_t i;
 
 	(void)state;
-	count(t, "p0 mmap(w, 1p, READ|WRITE, PRIVATE|FIXED|ANONYMOUS, -1, 0)", (int64_t)STEP_WINDOW);
+	count(t, "p0 mmap(w, 1p, READ|WRITE, PRIVATE|FIXED|ANONYMOUS, -1, 0)",
+	      (int64_t)STEP_WINDOW);
 	count(t, "p0 mmap(w, 1p, READ, SHARED, disk, 0)", 0x7f0000000000);
 	fuzz_tally_add(sum, t);
 	count(t, "p0 mmap(w, 1p, READ, PRIVATE|ANONYMOUS, -1, 0)", -ENOMEM);

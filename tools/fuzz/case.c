@@ -15,7 +15,8 @@
 
 #include "names.h"
 
-#define NEAR_PAGES 65536ull /* this near to a place that has a name, an address is written relative to it */
+#define NEAR_PAGES                                                                                 \
+	65536ull /* this near to a place that has a name, an address is written relative to it */
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
@@ -23,14 +24,15 @@
 static void print_offset(char *buf, size_t size, uint64_t bytes, char sign)
 {
 	uint64_t pages = bytes / STEP_PAGE, rest = bytes % STEP_PAGE;
-	char first[2] = { sign, 0 };
+	char first[2] = {sign, 0};
 
 	if (sign == '+' && !buf[0])
 		first[0] = 0;
 	if (pages)
 		snprintf(buf + strlen(buf), size - strlen(buf), "%s%" PRIu64 "p", first, pages);
 	if (rest)
-		snprintf(buf + strlen(buf), size - strlen(buf), "%s%" PRIu64, pages ? (char[]){ sign, 0 } : first, rest);
+		snprintf(buf + strlen(buf), size - strlen(buf), "%s%" PRIu64,
+			 pages ? (char[]){sign, 0} : first, rest);
 }
 
 /* base, and how far from it: true if it is near. */
@@ -57,7 +59,8 @@ void fuzz_address_print(uint64_t value, char *buf, size_t size)
 {
 	if (value == STEP_VEC)
 		snprintf(buf, size, "vec");
-	else if ((value < STEP_WINDOW - 64 * STEP_PAGE || !print_relative(buf, size, "w", STEP_WINDOW, value)) &&
+	else if ((value < STEP_WINDOW - 64 * STEP_PAGE ||
+		  !print_relative(buf, size, "w", STEP_WINDOW, value)) &&
 		 (value < STEP_LOW || !print_relative(buf, size, "low", STEP_LOW, value)) &&
 		 !print_relative(buf, size, "end", STEP_TASK_END, value))
 		print_size(value, buf, size);
@@ -71,7 +74,8 @@ static void print_file(uint64_t value, char *buf, size_t size)
 		print_size(value, buf, size);
 }
 
-static void print_operand(const struct step *s, unsigned arg, enum operand operand, char *buf, size_t size)
+static void print_operand(const struct step *s, unsigned arg, enum operand operand, char *buf,
+			  size_t size)
 {
 	uint64_t value = s->arg[arg];
 	char slot[8];
@@ -106,8 +110,9 @@ static void print_operand(const struct step *s, unsigned arg, enum operand opera
 /* The call a step is; one of ours whose number has no name gets six plain arguments. */
 static struct fuzz_call call_of(const struct step *s, char *name, size_t size)
 {
-	const struct fuzz_call *call = s->kind == STEP_CALL ? fuzz_call_by_nr(s->nr) : fuzz_kind_call(s->kind);
-	struct fuzz_call other = { name, s->nr, { 0 } };
+	const struct fuzz_call *call =
+		s->kind == STEP_CALL ? fuzz_call_by_nr(s->nr) : fuzz_kind_call(s->kind);
+	struct fuzz_call other = {name, s->nr, {0}};
 
 	if (call)
 		return *call;
@@ -173,7 +178,8 @@ void fuzz_case_write(FILE *to, const struct round *round, const char *comment)
 		len = strcspn(comment, "\n");
 		fprintf(to, "# %.*s\n", (int)len, comment);
 	}
-	if ((round->limit_as & round->limit_data & round->limit_stack & round->limit_memlock) != ~0ull) {
+	if ((round->limit_as & round->limit_data & round->limit_stack & round->limit_memlock) !=
+	    ~0ull) {
 		fputs("limits", to);
 		write_limit(to, "as", round->limit_as);
 		write_limit(to, "data", round->limit_data);
@@ -210,13 +216,14 @@ bool fuzz_expected(const struct step *step, const struct answer *answer)
 /* Places that a round decides on itself, so that they are the same each time. */
 static bool is_settled(uint64_t addr)
 {
-	return addr < 0x400000 || (addr >= STEP_WINDOW - 64 * STEP_PAGE && addr < STEP_WINDOW + (1ull << 40));
+	return addr < 0x400000 ||
+	       (addr >= STEP_WINDOW - 64 * STEP_PAGE && addr < STEP_WINDOW + (1ull << 40));
 }
 
 static bool answers_address(const struct fuzz_call *call)
 {
-	return !strcmp(call->name, "mmap") || !strcmp(call->name, "mremap") || !strcmp(call->name, "brk") ||
-	       !strcmp(call->name, "shmat");
+	return !strcmp(call->name, "mmap") || !strcmp(call->name, "mremap") ||
+	       !strcmp(call->name, "brk") || !strcmp(call->name, "shmat");
 }
 
 static void print_place(uint64_t addr, char *buf, size_t size)
@@ -227,7 +234,8 @@ static void print_place(uint64_t addr, char *buf, size_t size)
 		snprintf(buf, size, "somewhere");
 }
 
-void fuzz_answer_print(unsigned number, const struct step *step, const struct answer *answer, char *buf, size_t size)
+void fuzz_answer_print(unsigned number, const struct step *step, const struct answer *answer,
+		       char *buf, size_t size)
 {
 	char name[16], text[64];
 	struct fuzz_call call = call_of(step, name, sizeof(name));
@@ -244,7 +252,8 @@ void fuzz_answer_print(unsigned number, const struct step *step, const struct an
 		if (word)
 			snprintf(buf + used, size - used, ": %s at %s", word, text);
 		else
-			snprintf(buf + used, size - used, ": signal %d code %d at %s", answer->signo, answer->code, text);
+			snprintf(buf + used, size - used, ": signal %d code %d at %s",
+				 answer->signo, answer->code, text);
 	} else if (answer->result < 0 && answer->result > -4096 && step->kind != STEP_LOAD) {
 		word = fuzz_errno_name((int)-answer->result);
 		if (word)
@@ -264,13 +273,14 @@ void fuzz_answer_print(unsigned number, const struct step *step, const struct an
 struct reader {
 	const char *name, *at; /* the file, and where in the line we are */
 	unsigned line;
-	char *message;         /* what is wrong; stays empty while nothing is */
+	char *message; /* what is wrong; stays empty while nothing is */
 	size_t size;
-	int slot;              /* that the last sum was relative to; STEP_NO_SLOT */
+	int slot; /* that the last sum was relative to; STEP_NO_SLOT */
 };
 
 /* The first complaint is the one to keep. */
-static bool __attribute__((format(printf, 2, 3))) complain(struct reader *r, const char *format, ...)
+static bool __attribute__((format(printf, 2, 3)))
+complain(struct reader *r, const char *format, ...)
 {
 	size_t used;
 	va_list ap;
@@ -325,7 +335,10 @@ static bool read_word(struct reader *r, char *buf, size_t size)
 
 static bool parse_number(struct reader *r, const char *word, uint64_t *value)
 {
-	static const struct { char unit; unsigned shift; } units[] = { { 'p', 12 }, { 'K', 10 }, { 'M', 20 }, { 'G', 30 } };
+	static const struct {
+		char unit;
+		unsigned shift;
+	} units[] = {{'p', 12}, {'K', 10}, {'M', 20}, {'G', 30}};
 	bool hex = word[0] == '0' && word[1] == 'x';
 	unsigned base = hex ? 16 : 10, i;
 	const char *p = hex ? word + 2 : word;
@@ -333,9 +346,11 @@ static bool parse_number(struct reader *r, const char *word, uint64_t *value)
 
 	*value = 0;
 	for (; hex ? isxdigit((unsigned char)*p) : isdigit((unsigned char)*p); p++) {
-		unsigned digit = isdigit((unsigned char)*p) ? (unsigned)(*p - '0') : (unsigned)(tolower(*p) - 'a') + 10u;
+		unsigned digit = isdigit((unsigned char)*p) ? (unsigned)(*p - '0')
+							    : (unsigned)(tolower(*p) - 'a') + 10u;
 
-		if (__builtin_mul_overflow(*value, (uint64_t)base, value) || __builtin_add_overflow(*value, digit, value))
+		if (__builtin_mul_overflow(*value, (uint64_t)base, value) ||
+		    __builtin_add_overflow(*value, digit, value))
 			return complain(r, "number too big: '%s'", word);
 	}
 	if (p == first || (p - first > 1 && first[0] == '0' && !hex))
@@ -354,7 +369,10 @@ static bool parse_number(struct reader *r, const char *word, uint64_t *value)
 static bool parse_term(struct reader *r, const char *word, bool slots, uint64_t *value)
 {
 	static const struct fuzz_name places[] = {
-		{ "w", STEP_WINDOW }, { "low", STEP_LOW }, { "end", STEP_TASK_END }, { "vec", STEP_VEC },
+		{"w", STEP_WINDOW},
+		{"low", STEP_LOW},
+		{"end", STEP_TASK_END},
+		{"vec", STEP_VEC},
 	};
 	size_t i;
 
@@ -365,7 +383,8 @@ static bool parse_term(struct reader *r, const char *word, bool slots, uint64_t 
 		*value = places[i].value;
 		return true;
 	}
-	if (strcmp(word, "break") == 0 || (word[0] == 's' && word[1] >= '0' && word[1] < '0' + STEP_MAX_SLOTS && !word[2])) {
+	if (strcmp(word, "break") == 0 ||
+	    (word[0] == 's' && word[1] >= '0' && word[1] < '0' + STEP_MAX_SLOTS && !word[2])) {
 		if (!slots || r->slot != STEP_NO_SLOT)
 			return complain(r, "'%s' cannot stand here", word);
 		r->slot = word[0] == 'b' ? STEP_BREAK : word[1] - '0';
@@ -548,7 +567,7 @@ static bool parse_call(struct reader *r, struct step *s, struct fuzz_call *call)
 
 static bool parse_step(struct reader *r, const char *process, struct step *s)
 {
-	struct fuzz_call call = { 0 };
+	struct fuzz_call call = {0};
 	uint64_t number = 0;
 	char word[32];
 	unsigned i, n;
@@ -560,16 +579,18 @@ static bool parse_step(struct reader *r, const char *process, struct step *s)
 	s->process = (uint8_t)number;
 	n = fuzz_call_nr_operands(&call);
 	for (i = 0; i < n; i++)
-		if ((i && !expect_sign(r, ",")) || !parse_operand(r, s, i, (enum operand)call.operand[i]))
+		if ((i && !expect_sign(r, ",")) ||
+		    !parse_operand(r, s, i, (enum operand)call.operand[i]))
 			return false;
 	if (!expect_sign(r, ")"))
 		return false;
 	if (accept(r, "=") && !parse_expected(r, s))
 		return false;
 	if (accept(r, "->")) {
-		if (s->kind != STEP_CALL || !read_word(r, word, sizeof(word)) || word[0] != 's' || word[1] < '0' ||
-		    word[1] >= '0' + STEP_MAX_SLOTS || word[2])
-			return complain(r, "a result goes to s0 to s%d, and a call's only", STEP_MAX_SLOTS - 1);
+		if (s->kind != STEP_CALL || !read_word(r, word, sizeof(word)) || word[0] != 's' ||
+		    word[1] < '0' || word[1] >= '0' + STEP_MAX_SLOTS || word[2])
+			return complain(r, "a result goes to s0 to s%d, and a call's only",
+					STEP_MAX_SLOTS - 1);
 		s->into_slot = (int8_t)(word[1] - '0');
 	}
 	if (s->kind == STEP_EXIT && s->process == 0)
@@ -579,9 +600,14 @@ static bool parse_step(struct reader *r, const char *process, struct step *s)
 
 static bool parse_limits(struct reader *r, struct round *round)
 {
-	const struct { const char *name; uint64_t *limit; } limits[] = {
-		{ "as", &round->limit_as }, { "data", &round->limit_data },
-		{ "stack", &round->limit_stack }, { "memlock", &round->limit_memlock },
+	const struct {
+		const char *name;
+		uint64_t *limit;
+	} limits[] = {
+		{"as", &round->limit_as},
+		{"data", &round->limit_data},
+		{"stack", &round->limit_stack},
+		{"memlock", &round->limit_memlock},
 	};
 	char word[32], value[32];
 	size_t i;
@@ -593,7 +619,8 @@ static bool parse_limits(struct reader *r, struct round *round)
 			;
 		if (i == QUIRE_ARRAY_SIZE(limits))
 			return complain(r, "no such limit: '%s'", word);
-		if (!expect_sign(r, "=") || !read_word(r, value, sizeof(value)) || !parse_sum(r, value, false, limits[i].limit))
+		if (!expect_sign(r, "=") || !read_word(r, value, sizeof(value)) ||
+		    !parse_sum(r, value, false, limits[i].limit))
 			return false;
 		skip_blanks(r);
 	} while (*r->at);
@@ -627,12 +654,16 @@ static bool parse_line(struct reader *r, struct round *round)
 
 int fuzz_case_read(FILE *from, const char *name, struct round *round, char *message, size_t size)
 {
-	struct reader r = { .name = name, .message = message, .size = size };
+	struct reader r = {.name = name, .message = message, .size = size};
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t len;
 
-	*round = (struct round){ .profile = "case", .limit_as = ~0ull, .limit_data = ~0ull, .limit_stack = ~0ull, .limit_memlock = ~0ull };
+	*round = (struct round){.profile = "case",
+				.limit_as = ~0ull,
+				.limit_data = ~0ull,
+				.limit_stack = ~0ull,
+				.limit_memlock = ~0ull};
 	message[0] = 0;
 	round->steps = calloc(STEP_MAX, sizeof(*round->steps));
 	if (!round->steps)

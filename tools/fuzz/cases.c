@@ -14,7 +14,8 @@
 
 #define SKIPPED 77
 
-static void complain(const char *name, unsigned number, const struct step *step, const char *who, const struct answer *answer)
+static void complain(const char *name, unsigned number, const struct step *step, const char *who,
+		     const struct answer *answer)
 {
 	char says[1024], gave[256];
 
@@ -24,7 +25,8 @@ static void complain(const char *name, unsigned number, const struct step *step,
 }
 
 /* Does each step do what the case says, on both sides? */
-static bool is_as_said(const char *name, const struct round *round, const struct play_result *result)
+static bool is_as_said(const char *name, const struct round *round,
+		       const struct play_result *result)
 {
 	bool good = true;
 	unsigned i;
@@ -43,7 +45,8 @@ static bool is_as_said(const char *name, const struct round *round, const struct
 	return good;
 }
 
-static int play_case(struct player *p, const char *name, const struct fuzz_options *o, struct tally *tally, uint64_t *steps)
+static int play_case(struct player *p, const char *name, const struct fuzz_options *o,
+		     struct tally *tally, uint64_t *steps)
 {
 	const struct play_result *result;
 	char message[300];
@@ -68,7 +71,8 @@ static int play_case(struct player *p, const char *name, const struct fuzz_optio
 		tool_warn("%s: %s", name, result->what.p);
 		status = TOOL_NOT_RUN;
 	} else if (result->verdict == PLAY_DIFFERENT) {
-		fprintf(stderr, "%s: step %u differs\n%s", name, result->step, result->what.p ? result->what.p : "");
+		fprintf(stderr, "%s: step %u differs\n%s", name, result->step,
+			result->what.p ? result->what.p : "");
 		status = TOOL_DIFFERENT;
 		if (o->minimize)
 			fuzz_report(p, &round, "", o);
@@ -77,7 +81,8 @@ static int play_case(struct player *p, const char *name, const struct fuzz_optio
 	} else {
 		tally->rounds++;
 		for (i = 0; i < round.nr_steps; i++)
-			fuzz_tally_step(tally, &round.steps[i], &result->arg[6 * i], &result->ours[i]);
+			fuzz_tally_step(tally, &round.steps[i], &result->arg[6 * i],
+					&result->ours[i]);
 	}
 	/* If some step was not made, nobody knows what Linux says to those behind it. */
 	for (i = 0; i < round.nr_steps && result->theirs[i].made; i++)
@@ -109,7 +114,8 @@ int fuzz_run_cases(const struct fuzz_options *o)
 	if (!player_destroy(p) && worst == TOOL_SAME)
 		worst = TOOL_NOT_RUN;
 	if (!o->print_c)
-		printf("fuzz: %zu cases, %llu steps compared, %zu failed\n", i, (unsigned long long)steps, nr_failed);
+		printf("fuzz: %zu cases, %llu steps compared, %zu failed\n", i,
+		       (unsigned long long)steps, nr_failed);
 	if (!fuzz_save_tally(o, &tally))
 		worst = TOOL_NOT_RUN;
 	return worst;

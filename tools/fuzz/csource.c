@@ -52,13 +52,12 @@ static const char intro[] =
 	"static char maps[1 << 18];\n"
 	"\n";
 
-static const char die[] =
-	"static void die(const char *what)\n"
-	"{\n"
-	"\tperror(what);\n"
-	"\t_exit(2);\n"
-	"}\n"
-	"\n";
+static const char die[] = "static void die(const char *what)\n"
+			  "{\n"
+			  "\tperror(what);\n"
+			  "\t_exit(2);\n"
+			  "}\n"
+			  "\n";
 
 static const char printing[] =
 	"/* Addresses that the kernel draws are not the same each time. */\n"
@@ -71,17 +70,16 @@ static const char printing[] =
 	"}\n"
 	"\n";
 
-static const char results[] =
-	"static void say_result(long result)\n"
-	"{\n"
-	"\tif (result != -1)\n"
-	"\t\tdprintf(1, \" = %#lx\\n\", result);\n"
-	"\telse if (error_name(errno))\n"
-	"\t\tdprintf(1, \" = %s\\n\", error_name(errno));\n"
-	"\telse\n"
-	"\t\tdprintf(1, \" = errno %d\\n\", errno);\n"
-	"}\n"
-	"\n";
+static const char results[] = "static void say_result(long result)\n"
+			      "{\n"
+			      "\tif (result != -1)\n"
+			      "\t\tdprintf(1, \" = %#lx\\n\", result);\n"
+			      "\telse if (error_name(errno))\n"
+			      "\t\tdprintf(1, \" = %s\\n\", error_name(errno));\n"
+			      "\telse\n"
+			      "\t\tdprintf(1, \" = errno %d\\n\", errno);\n"
+			      "}\n"
+			      "\n";
 
 static const char calling[] =
 	"/* A call whose result is an address goes to slot, if that is not -1. */\n"
@@ -167,17 +165,16 @@ static const char loading[] =
 	"}\n"
 	"\n";
 
-static const char storing[] =
-	"static void store(int number, uint64_t address, uint64_t byte)\n"
-	"{\n"
-	"\tif (sigsetjmp(back, 0)) {\n"
-	"\t\tsay_signal(number, \"store\");\n"
-	"\t\treturn;\n"
-	"\t}\n"
-	"\t*(volatile unsigned char *)address = (unsigned char)byte;\n"
-	"\tdprintf(1, \"%d p%d store = 0\\n\", number, self);\n"
-	"}\n"
-	"\n";
+static const char storing[] = "static void store(int number, uint64_t address, uint64_t byte)\n"
+			      "{\n"
+			      "\tif (sigsetjmp(back, 0)) {\n"
+			      "\t\tsay_signal(number, \"store\");\n"
+			      "\t\treturn;\n"
+			      "\t}\n"
+			      "\t*(volatile unsigned char *)address = (unsigned char)byte;\n"
+			      "\tdprintf(1, \"%d p%d store = 0\\n\", number, self);\n"
+			      "}\n"
+			      "\n";
 
 static const char executing[] =
 	"/* There is a return instruction, or nothing that may be executed. */\n"
@@ -357,7 +354,7 @@ static const char limiting[] =
 
 static struct uses what_is_used(const struct round *round)
 {
-	struct uses u = { 0 };
+	struct uses u = {0};
 	unsigned i;
 
 	for (i = 0; i < round->nr_steps; i++) {
@@ -376,7 +373,8 @@ static struct uses what_is_used(const struct round *round)
 		u.writes |= s->kind == STEP_WRITE;
 		u.segments |= s->kind == STEP_CALL && s->nr == SYS_shmat;
 		for (j = 0; call && j < 6; j++)
-			u.files |= call->operand[j] == OPERAND_FILE && s->arg[j] - STEP_FD < STEP_NR_FILES;
+			u.files |= call->operand[j] == OPERAND_FILE &&
+				   s->arg[j] - STEP_FD < STEP_NR_FILES;
 	}
 	u.accesses = u.loads || u.stores || u.executions;
 	u.files |= u.writes;
@@ -402,7 +400,8 @@ static void print_argument(FILE *to, const struct step *s, unsigned arg, enum op
 
 	/* glibc's headers lack some of the names, so the words stand in the comment above. */
 	if (s->slot_arg == (int)arg)
-		fprintf(to, "shared->slot[%d] + %#" PRIx64, s->slot == STEP_BREAK ? STEP_MAX_SLOTS : s->slot, value);
+		fprintf(to, "shared->slot[%d] + %#" PRIx64,
+			s->slot == STEP_BREAK ? STEP_MAX_SLOTS : s->slot, value);
 	else if (s->kind == STEP_CALL && s->nr == SYS_shmat && arg == 0 && value < STEP_NR_SEGMENTS)
 		fprintf(to, "(uint64_t)shared->segment[%" PRIu64 "]", value);
 	else if (operand == OPERAND_FILE && value - STEP_FD < STEP_NR_FILES)
@@ -417,9 +416,11 @@ static void print_call(FILE *to, unsigned number, const struct step *s, const ch
 	unsigned i;
 
 	if (call)
-		fprintf(to, "%scall(%u, \"%s\", %d, %d", indent, number, call->name, s->into_slot, s->nr);
+		fprintf(to, "%scall(%u, \"%s\", %d, %d", indent, number, call->name, s->into_slot,
+			s->nr);
 	else
-		fprintf(to, "%scall(%u, \"call%d\", %d, %d", indent, number, s->nr, s->into_slot, s->nr);
+		fprintf(to, "%scall(%u, \"call%d\", %d, %d", indent, number, s->nr, s->into_slot,
+			s->nr);
 	for (i = 0; i < 6; i++) {
 		fputs(", ", to);
 		print_argument(to, s, i, call ? (enum operand)call->operand[i] : OPERAND_NUMBER);
@@ -456,17 +457,20 @@ static void print_step(FILE *to, unsigned number, const struct step *s, bool pro
 		fprintf(to, "\tend_process(%u, %u);\n", number, s->process);
 		break;
 	case STEP_WRITE:
-		fprintf(to, "%swrite_file(%u, %" PRIu64 ", %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64 ");\n", indent, number, s->arg[0],
-			s->arg[1], s->arg[2], s->arg[3] & 0xff);
+		fprintf(to,
+			"%swrite_file(%u, %" PRIu64 ", %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64
+			");\n",
+			indent, number, s->arg[0], s->arg[1], s->arg[2], s->arg[3] & 0xff);
 		break;
 	default:
 		print_access(to, number, s, indent);
 	}
 }
 
-static void print_steps(FILE *to, const struct round *round, const struct answer *linux_said, const struct uses *u)
+static void print_steps(FILE *to, const struct round *round, const struct answer *linux_said,
+			const struct uses *u)
 {
-	bool there[STEP_MAX_PROCESSES] = { true };
+	bool there[STEP_MAX_PROCESSES] = {true};
 	char text[1024];
 	unsigned i;
 
@@ -475,7 +479,8 @@ static void print_steps(FILE *to, const struct round *round, const struct answer
 		const struct step *s = &round->steps[i];
 		bool made = there[s->process % STEP_MAX_PROCESSES];
 
-		if ((round->left_out && round->left_out[i]) || !made || (linux_said && !linux_said[i].made))
+		if ((round->left_out && round->left_out[i]) || !made ||
+		    (linux_said && !linux_said[i].made))
 			continue;
 		fuzz_step_print(s, text, sizeof(text));
 		fprintf(to, "\t/* %s */\n", text);
@@ -485,7 +490,8 @@ static void print_steps(FILE *to, const struct round *round, const struct answer
 			fprintf(to, "\t/* -> %s */\n", text);
 		}
 		if (s->kind == STEP_FORK)
-			there[s->arg[0] % STEP_MAX_PROCESSES] = !linux_said || linux_said[i].result >= 0;
+			there[s->arg[0] % STEP_MAX_PROCESSES] =
+				!linux_said || linux_said[i].result >= 0;
 		if (s->kind == STEP_EXIT)
 			there[s->process % STEP_MAX_PROCESSES] = false;
 	}
@@ -505,14 +511,17 @@ static void print_steps(FILE *to, const struct round *round, const struct answer
 static void print_limit(FILE *to, const char *resource, uint64_t value)
 {
 	if (value != ~0ull)
-		fprintf(to, "\tif (setrlimit(%s, &(struct rlimit){ %#" PRIx64 ", %#" PRIx64 " }))\n\t\tdie(\"setrlimit\");\n", resource,
-			value, value);
+		fprintf(to,
+			"\tif (setrlimit(%s, &(struct rlimit){ %#" PRIx64 ", %#" PRIx64
+			" }))\n\t\tdie(\"setrlimit\");\n",
+			resource, value, value);
 }
 
 static void print_main(FILE *to, const struct round *round, const struct uses *u)
 {
 	fputs("/* Files and limits; then this program starts anew, as nobody in particular. */\n"
-	      "static void prepare(const char *name)\n{\n", to);
+	      "static void prepare(const char *name)\n{\n",
+	      to);
 	if (u->files)
 		fputs("\tmake_files();\n", to);
 	print_limit(to, "RLIMIT_STACK", round->limit_stack);
@@ -524,7 +533,8 @@ static void print_main(FILE *to, const struct round *round, const struct uses *u
 	      "\texecl(\"/proc/self/exe\", name, \"steps\", NULL);\n"
 	      "\tdie(\"exec\");\n"
 	      "}\n\n"
-	      "int main(int argc, char **argv)\n{\n", to);
+	      "int main(int argc, char **argv)\n{\n",
+	      to);
 	if (u->processes || u->segments)
 		fputs("\tint i;\n\n", to);
 	fputs("\tif (argc < 2)\n"
@@ -532,11 +542,14 @@ static void print_main(FILE *to, const struct round *round, const struct uses *u
 	      "\tif (mmap(shared, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != shared)\n"
 	      "\t\tdie(\"mmap\");\n"
 	      "\tshared->slot[8] = (uint64_t)syscall(SYS_brk, 0);\n"
-	      "\tmemset(maps, 0, sizeof(maps));\n", to);
+	      "\tmemset(maps, 0, sizeof(maps));\n",
+	      to);
 	if (u->processes)
-		fputs("\tfor (i = 0; i < 8; i++)\n\t\tif (pipe(token[i]))\n\t\t\tdie(\"pipe\");\n", to);
+		fputs("\tfor (i = 0; i < 8; i++)\n\t\tif (pipe(token[i]))\n\t\t\tdie(\"pipe\");\n",
+		      to);
 	if (u->segments)
-		fprintf(to, "\tfor (i = 0; i < %d; i++)\n"
+		fprintf(to,
+			"\tfor (i = 0; i < %d; i++)\n"
 			"\t\tif ((shared->segment[i] = shmget(IPC_PRIVATE, %llu, 0600)) < 0)\n\t\t\tdie(\"shmget\");\n",
 			STEP_NR_SEGMENTS, STEP_SEGMENT_PAGES * STEP_PAGE);
 	if (u->accesses)
@@ -544,12 +557,15 @@ static void print_main(FILE *to, const struct round *round, const struct uses *u
 	if (round->limit_as != ~0ull)
 		fprintf(to, "\tlimit(RLIMIT_AS, \"VmSize:\", %#" PRIx64 ");\n", round->limit_as);
 	if (round->limit_data != ~0ull)
-		fprintf(to, "\tlimit(RLIMIT_DATA, \"VmData:\", %#" PRIx64 ");\n", round->limit_data);
+		fprintf(to, "\tlimit(RLIMIT_DATA, \"VmData:\", %#" PRIx64 ");\n",
+			round->limit_data);
 	fputs("\tmake_steps();\n", to);
 	if (u->segments) {
 		if (u->processes)
 			fputs("\tif (self)\n\t\t_exit(0);\n\twhile (wait(NULL) > 0)\n\t\t;\n", to);
-		fprintf(to, "\tfor (i = 0; i < %d; i++)\n\t\tshmctl(shared->segment[i], IPC_RMID, NULL);\n", STEP_NR_SEGMENTS);
+		fprintf(to,
+			"\tfor (i = 0; i < %d; i++)\n\t\tshmctl(shared->segment[i], IPC_RMID, NULL);\n",
+			STEP_NR_SEGMENTS);
 	} else if (u->processes) {
 		fputs("\twhile (self == 0 && wait(NULL) > 0)\n\t\t;\n", to);
 	}
@@ -570,17 +586,20 @@ static void print_comment(FILE *to, const char *comment)
 		fputc('\n', to);
 		comment += *comment == '\n';
 	}
-	fputs(" * What Linux does. Compile with: gcc -static -no-pie; -> is what it said to the judge.\n */\n", to);
+	fputs(" * What Linux does. Compile with: gcc -static -no-pie; -> is what it said to the judge.\n */\n",
+	      to);
 }
 
-void fuzz_csource(FILE *to, const struct round *round, const struct answer *linux_said, const char *comment)
+void fuzz_csource(FILE *to, const struct round *round, const struct answer *linux_said,
+		  const char *comment)
 {
 	struct uses u = what_is_used(round);
 
 	print_comment(to, comment);
 	fputs(intro, to);
 	if (u.files)
-		fprintf(to, "#define FILE_FD %d\n#define FILE_BYTES %lluu\n\n", STEP_FD, STEP_FILE_BYTES);
+		fprintf(to, "#define FILE_FD %d\n#define FILE_BYTES %lluu\n\n", STEP_FD,
+			STEP_FILE_BYTES);
 	fputs(die, to);
 	if (u.calls || u.accesses)
 		fputs(printing, to);

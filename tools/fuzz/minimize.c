@@ -31,7 +31,8 @@ static bool still_differs(struct search *s)
 
 static void cut_out(struct round *round, unsigned first, unsigned nr)
 {
-	memmove(round->steps + first, round->steps + first + nr, (round->nr_steps - first - nr) * sizeof(*round->steps));
+	memmove(round->steps + first, round->steps + first + nr,
+		(round->nr_steps - first - nr) * sizeof(*round->steps));
 	round->nr_steps -= nr;
 }
 
@@ -79,7 +80,8 @@ static bool drop_process(struct search *s, unsigned process)
 
 	memcpy(kept, round->steps, nr_kept * sizeof(*kept));
 	for (i = 0; i < nr_kept; i++)
-		if (kept[i].process != process && (kept[i].kind != STEP_FORK || kept[i].arg[0] != process))
+		if (kept[i].process != process &&
+		    (kept[i].kind != STEP_FORK || kept[i].arg[0] != process))
 			round->steps[n++] = kept[i];
 	round->nr_steps = n;
 	if (n && n < nr_kept && still_differs(s))
@@ -116,7 +118,7 @@ static bool merge_process(struct search *s, unsigned process, unsigned other)
 
 static bool drop_processes(struct search *s)
 {
-	bool changed = false, there[STEP_MAX_PROCESSES] = { false };
+	bool changed = false, there[STEP_MAX_PROCESSES] = {false};
 	unsigned process, i;
 
 	for (i = 0; i < s->round->nr_steps; i++)
@@ -153,10 +155,12 @@ static bool shrink_size(struct search *s, uint64_t *arg)
 	while (*arg > 2 * STEP_PAGE && try_value(s, arg, *arg / 2 & ~(STEP_PAGE - 1)))
 		changed = true;
 	for (less = *arg / 2 & ~(STEP_PAGE - 1); less; less = less / 2 & ~(STEP_PAGE - 1))
-		while (*arg > less + STEP_PAGE && *arg < 1ull << 63 && try_value(s, arg, *arg - less))
+		while (*arg > less + STEP_PAGE && *arg < 1ull << 63 &&
+		       try_value(s, arg, *arg - less))
 			changed = true;
 	if (*arg % STEP_PAGE)
-		changed |= try_value(s, arg, *arg & ~(STEP_PAGE - 1)) || try_value(s, arg, (*arg | (STEP_PAGE - 1)) + 1);
+		changed |= try_value(s, arg, *arg & ~(STEP_PAGE - 1)) ||
+			   try_value(s, arg, (*arg | (STEP_PAGE - 1)) + 1);
 	return changed;
 }
 
@@ -171,7 +175,8 @@ static bool shrink_address(struct search *s, uint64_t *arg)
 	if (offset < 1ull << 40) {
 		changed |= try_value(s, arg, STEP_WINDOW + *arg % STEP_PAGE);
 		while ((offset = *arg - STEP_WINDOW) >= 2 * STEP_PAGE &&
-		       (try_value(s, arg, STEP_WINDOW + (offset / 2 & ~(STEP_PAGE - 1))) || try_value(s, arg, *arg - STEP_PAGE)))
+		       (try_value(s, arg, STEP_WINDOW + (offset / 2 & ~(STEP_PAGE - 1))) ||
+			try_value(s, arg, *arg - STEP_PAGE)))
 			changed = true;
 	}
 	return changed;
@@ -215,7 +220,8 @@ static bool shorten_range(struct search *s, struct step *step)
 	while (*size > STEP_PAGE && *size < 1ull << 32) {
 		uint64_t pages = (*size - 1) / STEP_PAGE;
 
-		if (!try_range(s, step, pages * STEP_PAGE) && !(pages > 2 && try_range(s, step, pages / 2 * STEP_PAGE)) &&
+		if (!try_range(s, step, pages * STEP_PAGE) &&
+		    !(pages > 2 && try_range(s, step, pages / 2 * STEP_PAGE)) &&
 		    !try_range(s, step, STEP_PAGE))
 			break;
 		changed = true;
@@ -225,7 +231,8 @@ static bool shorten_range(struct search *s, struct step *step)
 
 static bool shrink_step(struct search *s, struct step *step)
 {
-	const struct fuzz_call *call = step->kind == STEP_CALL ? fuzz_call_by_nr(step->nr) : fuzz_kind_call(step->kind);
+	const struct fuzz_call *call =
+		step->kind == STEP_CALL ? fuzz_call_by_nr(step->nr) : fuzz_kind_call(step->kind);
 	unsigned n = call ? fuzz_call_nr_operands(call) : 0, i;
 	bool changed = false;
 	int8_t slot = step->into_slot;
@@ -252,7 +259,8 @@ static bool shrink_step(struct search *s, struct step *step)
 			break;
 		case OPERAND_SIZE:
 			/* mmap()'s and write()'s offsets are better none than a page. */
-			if ((step->kind == STEP_CALL && i == 5) || (step->kind == STEP_WRITE && i == 1))
+			if ((step->kind == STEP_CALL && i == 5) ||
+			    (step->kind == STEP_WRITE && i == 1))
 				changed |= shrink_number(s, arg);
 			changed |= shrink_size(s, arg);
 			break;
@@ -279,7 +287,8 @@ static bool move_down(struct search *s)
 
 	for (i = 0; i < round->nr_steps; i++)
 		for (j = 0; j < 6; j++)
-			if (round->steps[i].arg[j] - STEP_WINDOW < 1ull << 32 && round->steps[i].arg[j] < lowest)
+			if (round->steps[i].arg[j] - STEP_WINDOW < 1ull << 32 &&
+			    round->steps[i].arg[j] < lowest)
 				lowest = round->steps[i].arg[j];
 	lowest &= ~(STEP_PAGE - 1);
 	if (lowest == STEP_WINDOW || lowest == (~0ull & ~(STEP_PAGE - 1)))
@@ -324,9 +333,10 @@ static bool lift_limits(struct search *s)
 	return changed;
 }
 
-unsigned fuzz_minimize(struct round *round, bool (*differs)(const struct round *round, void *arg), void *arg, unsigned max_plays)
+unsigned fuzz_minimize(struct round *round, bool (*differs)(const struct round *round, void *arg),
+		       void *arg, unsigned max_plays)
 {
-	struct search s = { .round = round, .differs = differs, .arg = arg, .max_plays = max_plays };
+	struct search s = {.round = round, .differs = differs, .arg = arg, .max_plays = max_plays};
 	unsigned i, n = 0;
 	bool changed;
 

@@ -179,7 +179,8 @@ bool fuzz_signal_number(const char *name, int *signo, int *code)
 	return false;
 }
 
-void fuzz_flags_print(const struct fuzz_flags *flags, uint64_t value, bool prefix, char *buf, size_t size)
+void fuzz_flags_print(const struct fuzz_flags *flags, uint64_t value, bool prefix, char *buf,
+		      size_t size)
 {
 	uint64_t field = value & flags->field, rest = value;
 	bool found = false; /* the name for the field's value */
@@ -190,11 +191,13 @@ void fuzz_flags_print(const struct fuzz_flags *flags, uint64_t value, bool prefi
 	for (i = 0; i < flags->nr && used < size; i++) {
 		const struct fuzz_name *n = &flags->names[i];
 
-		if (n->value & ~flags->field ? !(n->value & rest & ~flags->field) : found || n->value != field || (!field && rest))
+		if (n->value & ~flags->field ? !(n->value & rest & ~flags->field)
+					     : found || n->value != field || (!field && rest))
 			continue;
 		found |= !(n->value & ~flags->field);
 		rest &= ~n->value;
-		used += (size_t)snprintf(buf + used, size - used, "%s%s%s", used ? "|" : "", prefix ? flags->prefix : "", n->name);
+		used += (size_t)snprintf(buf + used, size - used, "%s%s%s", used ? "|" : "",
+					 prefix ? flags->prefix : "", n->name);
 	}
 	if (used < size && (rest || !used))
 		snprintf(buf + used, size - used, "%s%#" PRIx64, used ? "|" : "", rest);

@@ -21,8 +21,9 @@
 
 struct visitor {
 	void (*visit)(struct visitor *v, unsigned row, const char *prefix, const char *name);
-	const uint64_t *arg; /* NULL: every row is visited; else those that a call with these arguments belongs to */
-	unsigned row;        /* the next row's number */
+	const uint64_t *
+		arg; /* NULL: every row is visited; else those that a call with these arguments belongs to */
+	unsigned row; /* the next row's number */
 };
 
 static void row(struct visitor *v, bool belongs, const char *prefix, const char *name)
@@ -34,8 +35,8 @@ static void row(struct visitor *v, bool belongs, const char *prefix, const char 
 
 static void walk_prot(struct visitor *v, uint64_t prot)
 {
-	static const char *const rights[8] = { "NONE", "READ", "WRITE", "READ|WRITE", "EXEC", "READ|EXEC", "WRITE|EXEC",
-					       "READ|WRITE|EXEC" };
+	static const char *const rights[8] = {"NONE", "READ",	   "WRITE",	 "READ|WRITE",
+					      "EXEC", "READ|EXEC", "WRITE|EXEC", "READ|WRITE|EXEC"};
 	const struct fuzz_flags *f = &fuzz_flags[OPERAND_PROT];
 	uint64_t known = 7;
 	unsigned i;
@@ -68,7 +69,8 @@ static void walk_flags(struct visitor *v, const struct fuzz_flags *f, uint64_t v
 	}
 	if (!f->field)
 		row(v, value == 0, "", "0");
-	row(v, (value & ~known) || (f->field && !in_field), "other ", f->prefix[0] ? f->prefix : "flags");
+	row(v, (value & ~known) || (f->field && !in_field), "other ",
+	    f->prefix[0] ? f->prefix : "flags");
 }
 
 static void walk_files(struct visitor *v, uint64_t fd, bool counts)
@@ -103,7 +105,8 @@ static void walk(struct visitor *v, const struct fuzz_call *call)
 			/* remap_file_pages() takes mmap()'s flags, and heeds one of them. */
 			if (call->nr == SYS_remap_file_pages) {
 				row(v, (a[i] & QUIRE_MAP_NONBLOCK) != 0, "MAP_", "NONBLOCK");
-				row(v, (a[i] & ~(uint64_t)QUIRE_MAP_NONBLOCK) != 0, "other ", "MAP_");
+				row(v, (a[i] & ~(uint64_t)QUIRE_MAP_NONBLOCK) != 0, "other ",
+				    "MAP_");
 			} else {
 				walk_flags(v, &fuzz_flags[call->operand[i]], a[i]);
 			}
@@ -145,7 +148,8 @@ static unsigned signal_of(const struct answer *answer)
 {
 	if (!answer->signo)
 		return 0;
-	if (answer->signo == SIGSEGV && (answer->code == SEGV_MAPERR || answer->code == SEGV_ACCERR))
+	if (answer->signo == SIGSEGV &&
+	    (answer->code == SEGV_MAPERR || answer->code == SEGV_ACCERR))
 		return answer->code == SEGV_MAPERR ? 1 : 2;
 	return answer->signo == SIGBUS && answer->code == BUS_ADRERR ? 3 : 4;
 }
@@ -161,7 +165,7 @@ static void ignore_row(struct visitor *v, unsigned number, const char *prefix, c
 /* The number of the first row of each call; row[fuzz_nr_calls]: how many there are. */
 static void number_rows(unsigned *first)
 {
-	struct visitor v = { .visit = ignore_row };
+	struct visitor v = {.visit = ignore_row};
 	unsigned i;
 
 	for (i = 0; i < fuzz_nr_calls; i++) {
@@ -172,10 +176,11 @@ static void number_rows(unsigned *first)
 	assert(v.row <= TALLY_MAX_ROWS);
 }
 
-void fuzz_tally_step(struct tally *t, const struct step *step, const uint64_t *arg, const struct answer *answer)
+void fuzz_tally_step(struct tally *t, const struct step *step, const uint64_t *arg,
+		     const struct answer *answer)
 {
 	static unsigned first[FUZZ_MAX_CALLS + 1];
-	struct counter c = { .v = { .visit = count_row, .arg = arg }, .tally = t };
+	struct counter c = {.v = {.visit = count_row, .arg = arg}, .tally = t};
 	const struct fuzz_call *call;
 
 	if (!answer->made)
@@ -230,7 +235,8 @@ struct printer {
 	FILE *to;
 };
 
-static void print_result(FILE *to, const char *call, const char *prefix, const char *name, unsigned result, uint64_t count)
+static void print_result(FILE *to, const char *call, const char *prefix, const char *name,
+			 unsigned result, uint64_t count)
 {
 	const char *word = result ? fuzz_errno_name((int)result) : "success";
 
@@ -255,14 +261,22 @@ static void print_row(struct visitor *v, unsigned number, const char *prefix, co
 void fuzz_tally_write(FILE *to, const struct tally *t)
 {
 	static const char *const areas[STEP_NR_AREAS] = {
-		[STEP_AREA_NONE] = "no area", [STEP_AREA_BELOW_STACK] = "below a stack", [STEP_AREA_PRIVATE] = "anonymous, private",
-		[STEP_AREA_STACK] = "a stack", [STEP_AREA_SHARED] = "anonymous, shared", [STEP_AREA_TMPFS_PRIVATE] = "tmpfs, private",
-		[STEP_AREA_TMPFS_SHARED] = "tmpfs, shared", [STEP_AREA_DISK_PRIVATE] = "disk, private",
-		[STEP_AREA_DISK_SHARED] = "disk, shared", [STEP_AREA_SEGMENT] = "SysV segment",
-		[STEP_AREA_BEYOND_END] = "beyond the file's end", [STEP_AREA_GUARD] = "guard",
+		[STEP_AREA_NONE] = "no area",
+		[STEP_AREA_BELOW_STACK] = "below a stack",
+		[STEP_AREA_PRIVATE] = "anonymous, private",
+		[STEP_AREA_STACK] = "a stack",
+		[STEP_AREA_SHARED] = "anonymous, shared",
+		[STEP_AREA_TMPFS_PRIVATE] = "tmpfs, private",
+		[STEP_AREA_TMPFS_SHARED] = "tmpfs, shared",
+		[STEP_AREA_DISK_PRIVATE] = "disk, private",
+		[STEP_AREA_DISK_SHARED] = "disk, shared",
+		[STEP_AREA_SEGMENT] = "SysV segment",
+		[STEP_AREA_BEYOND_END] = "beyond the file's end",
+		[STEP_AREA_GUARD] = "guard",
 	};
-	static const char *const signals[TALLY_NR_SIGNALS] = { "success", "SEGV_MAPERR", "SEGV_ACCERR", "BUS_ADRERR", "other" };
-	struct printer p = { .v = { .visit = print_row }, .tally = t, .to = to };
+	static const char *const signals[TALLY_NR_SIGNALS] = {"success", "SEGV_MAPERR",
+							      "SEGV_ACCERR", "BUS_ADRERR", "other"};
+	struct printer p = {.v = {.visit = print_row}, .tally = t, .to = to};
 	unsigned kind, i, j;
 
 	fputs(TALLY_HEADER "\n", to);
@@ -279,13 +293,14 @@ void fuzz_tally_write(FILE *to, const struct tally *t)
 		if (kind != STEP_LOAD && kind != STEP_STORE && kind != STEP_EXECUTE) {
 			for (i = 0; i < TALLY_NR_RESULTS; i++)
 				if (i == 0 || t->other[kind][i])
-					print_result(to, call->name, "", "all", i, t->other[kind][i]);
+					print_result(to, call->name, "", "all", i,
+						     t->other[kind][i]);
 			continue;
 		}
 		for (i = 0; i < STEP_NR_AREAS; i++)
 			for (j = 0; j < TALLY_NR_SIGNALS; j++)
 				if (j == 0 || t->access[kind][i][j])
-					fprintf(to, "%s\t%s\t%s\t%" PRIu64 "\n", call->name, areas[i], signals[j],
-						t->access[kind][i][j]);
+					fprintf(to, "%s\t%s\t%s\t%" PRIu64 "\n", call->name,
+						areas[i], signals[j], t->access[kind][i][j]);
 	}
 }
