@@ -2,14 +2,14 @@
 /* madvise(2): every advice, over parts of areas, whole ones and several. */
 #include "failure.h"
 
-#define ADVISE(name, at, pages, advice)                                       \
-	static int64_t name(void)                                             \
-	{                                                                     \
-		return quire_madvise(w.mm, AT(at), (pages) * PAGE, advice);   \
+#define ADVISE(name, at, pages, advice)                                                            \
+	static int64_t name(void)                                                                  \
+	{                                                                                          \
+		return quire_madvise(w.mm, AT(at), (pages)*PAGE, advice);                          \
 	}
 
-#define FLAG_ADVICE(name, advice)          \
-	ADVISE(name##_part, 2, 3, advice)  \
+#define FLAG_ADVICE(name, advice)                                                                  \
+	ADVISE(name##_part, 2, 3, advice)                                                          \
 	ADVISE(name##_areas, 1, 10, advice)
 
 FLAG_ADVICE(be_random, QUIRE_MADV_RANDOM)
@@ -52,8 +52,8 @@ ADVISE(guards_away, 32, 4, QUIRE_MADV_GUARD_REMOVE)
 
 static void advised(void)
 {
-	static const int advice[] = {QUIRE_MADV_RANDOM, QUIRE_MADV_DONTFORK, QUIRE_MADV_DONTDUMP, QUIRE_MADV_MERGEABLE,
-				     QUIRE_MADV_HUGEPAGE};
+	static const int advice[] = {QUIRE_MADV_RANDOM, QUIRE_MADV_DONTFORK, QUIRE_MADV_DONTDUMP,
+				     QUIRE_MADV_MERGEABLE, QUIRE_MADV_HUGEPAGE};
 
 	for (size_t i = 0; i < QUIRE_ARRAY_SIZE(advice); i++)
 		assert_int_equal(quire_madvise(w.mm, AT(0), 11 * PAGE, advice[i]), 0);
@@ -77,12 +77,16 @@ static void neighbours(void)
 	map(3004, 4, R, ANON, NULL, 0);
 }
 
-#define FLAG_SCENARIOS(text, name)                               \
-	{text "_part", NULL, name##_part, .failure = -QUIRE_EAGAIN}, \
-	{text "_areas", NULL, name##_areas, .failure = -QUIRE_EAGAIN}
-#define UNDOING_SCENARIOS(text, name)                               \
-	{text "_part", advised, name##_part, .failure = -QUIRE_EAGAIN}, \
-	{text "_areas", advised, name##_areas, .failure = -QUIRE_EAGAIN}
+#define FLAG_SCENARIOS(text, name)                                                                 \
+	{text "_part", NULL, name##_part, .failure = -QUIRE_EAGAIN},                               \
+	{                                                                                          \
+		text "_areas", NULL, name##_areas, .failure = -QUIRE_EAGAIN                        \
+	}
+#define UNDOING_SCENARIOS(text, name)                                                              \
+	{text "_part", advised, name##_part, .failure = -QUIRE_EAGAIN},                            \
+	{                                                                                          \
+		text "_areas", advised, name##_areas, .failure = -QUIRE_EAGAIN                     \
+	}
 
 const struct scenario advise_scenarios[] = {
 	FLAG_SCENARIOS("madvise_random", be_random),

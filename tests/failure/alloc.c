@@ -19,9 +19,9 @@ static bool in_hook;
 /* ---- Who asked --------------------------------------------------------------------------- */
 
 struct site {
-	uintptr_t at; /* return address; 0: free */
+	uintptr_t at;		  /* return address; 0: free */
 	unsigned reached, failed; /* as an allocation */
-	unsigned came_back;       /* as a call on the stack of one that was failed */
+	unsigned came_back;	  /* as a call on the stack of one that was failed */
 };
 
 #define NR_SITES 8192
@@ -48,7 +48,7 @@ void mark_stack(void *frame)
 	stack_top = (uintptr_t)frame;
 }
 
-/* Frame pointers all the way up to the test's own frame; the machine has none, and there it ends. */
+/* Frame pointers up to the test's own frame; the machine has none, and there it ends. */
 __attribute__((no_sanitize_address)) static void note_stack(uintptr_t *frame)
 {
 	while ((uintptr_t)frame < stack_top && (uintptr_t)frame % sizeof(*frame) == 0) {
@@ -155,7 +155,7 @@ static void let_one_go(struct quire *q)
 	quire_page_drain(q);
 }
 
-/* The zones keep a reserve that is not for everybody: so it is the first page beyond that which counts. */
+/* The zones keep a reserve that is not for everybody: pages beyond that count. */
 void hog_all_but(struct quire *q, unsigned n)
 {
 	const quire_gfp_t gfp = QUIRE_GFP_HIGHUSER | QUIRE_GFP_NOWARN;

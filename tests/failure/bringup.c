@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine itself: bringing it up with every allocation failing in turn, and with too little memory. */
+/* The machine itself, brought up with every allocation failing, and with too little memory. */
 #include "failure.h"
 
 static void bring_up(bool sticky)
@@ -41,8 +41,10 @@ static void a_machine_too_small_is_refused(void **state)
 
 	(void)state;
 	for (pages = 1; pages < 2000; pages++) {
-		const struct quire_range range = {16 * PAGE, (16 + pages) * PAGE, QUIRE_RANGE_USABLE};
-		const struct machine_config config = {.ram_bytes = 16u << 20, .map = &range, .nr_ranges = 1};
+		const struct quire_range range = {16 * PAGE, (16 + pages) * PAGE,
+						  QUIRE_RANGE_USABLE};
+		const struct machine_config config = {
+			.ram_bytes = 16u << 20, .map = &range, .nr_ranges = 1};
 		struct machine *m = NULL;
 		int err = machine_create(&config, &m);
 
@@ -113,5 +115,6 @@ static const struct CMUnitTest own_tests[] = {
 extern const struct CMUnitTest droppable_test, populate_test, leaf_test;
 extern const struct CMUnitTest *const other_tests[];
 const struct CMUnitTest *const other_tests[] = {
-	&own_tests[0], &own_tests[1], &own_tests[2], &droppable_test, &populate_test, &leaf_test, NULL,
+	&own_tests[0],	&own_tests[1], &own_tests[2], &droppable_test,
+	&populate_test, &leaf_test,    NULL,
 };

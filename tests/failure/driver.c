@@ -34,7 +34,8 @@ static int64_t map_over_part(void)
 
 static int64_t move_part(void)
 {
-	return quire_mremap(w.mm, AT(37), 2 * PAGE, 2 * PAGE, QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, AT(200));
+	return quire_mremap(w.mm, AT(37), 2 * PAGE, 2 * PAGE,
+			    QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, AT(200));
 }
 
 static int refuse_mmap(struct quire_file *file, struct quire_vma *vma)
@@ -51,7 +52,8 @@ static void refuse_to_be_mapped(void)
 
 static int64_t map_device(void)
 {
-	return quire_mmap(w.mm, AT(30), 12 * PAGE, RW, QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, w.device, 0);
+	return quire_mmap(w.mm, AT(30), 12 * PAGE, RW, QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, w.device,
+			  0);
 }
 
 /* A refusal leaves what Linux has cut by then, if there is memory for that, else nothing. */

@@ -37,8 +37,7 @@ void fail_at(uint64_t k, bool sticky);
 void fail_at_random(uint64_t seed, unsigned n);
 /* No more. How many were failed since fail_at(). */
 unsigned fail_end(void);
-/* Called before each allocation of the library while set, with no lock held but what its caller has; answers whether
- * it fails. */
+/* While set, called before each allocation, with what locks its caller has: does it fail? */
 extern bool (*fail_hook)(void);
 /* Take every page but n. */
 void hog_all_but(struct quire *q, unsigned n);
@@ -52,7 +51,8 @@ void mark_stack(void *frame);
 /* ---- The world (world.c) ----------------------------------------------------------------- */
 
 struct driver {
-	struct quire_page *page[8]; /* what its fault op gives: made at the first fault, by the page room */
+	struct quire_page
+		*page[8]; /* what its fault op gives: made at the first fault, by the page room */
 	int opened, closed, asked, moved, announced;
 	int refuse_split, refuse_move, refuse_write, refuse_fault; /* errno that it answers, or 0 */
 };
@@ -63,8 +63,8 @@ struct world {
 	struct quire_mm *mm;
 	struct quire_mm *other, *third; /* further spaces, NULL if there are none */
 	struct quire_mm *ancestor[8];
-	struct disk *disk;      /* 32 pages, nothing in the cache */
-	struct quire_file *memfd; /* shared memory, 16 pages, or NULL */
+	struct disk *disk;	   /* 32 pages, nothing in the cache */
+	struct quire_file *memfd;  /* shared memory, 16 pages, or NULL */
 	struct quire_file *device; /* its areas are driver's */
 	struct driver driver;
 };
@@ -82,7 +82,7 @@ int world_abandon(void **state);
 void world_check(void);
 
 /* Page n of the place where everything is. */
-#define AT(n) (0x200000000000ull + (uint64_t)(n) * PAGE)
+#define AT(n) (0x200000000000ull + (uint64_t)(n)*PAGE)
 
 #define R QUIRE_PROT_READ
 #define RW (QUIRE_PROT_READ | QUIRE_PROT_WRITE)
@@ -95,7 +95,8 @@ void world_check(void);
 #define KILLED SIGNAL(QUIRE_SIGKILL)
 
 /* mmap at page at, which must succeed. */
-void map(uint64_t at, uint64_t pages, uint32_t prot, uint32_t flags, struct quire_file *file, uint64_t pgoff);
+void map(uint64_t at, uint64_t pages, uint32_t prot, uint32_t flags, struct quire_file *file,
+	 uint64_t pgoff);
 /* The space's own CPU loads, stores or fetches a byte: 0 or SIGNAL(). */
 int64_t load(uint64_t at);
 int64_t store(uint64_t at);
@@ -113,32 +114,47 @@ void many(uint64_t at, unsigned n);
 
 /* ---- Scenarios (scenario.c) -------------------------------------------------------------- */
 
-/* What a call may have changed when it fails: documented with the call. */
-#define KEEPS_PAGES 0x1u  /* pages that it has faulted in, and owners, tables, counts with them; not what is in memory */
-#define KEEPS_CACHE 0x2u  /* pages that it has read into a file's cache */
-#define LOSES_WRITE 0x4u  /* entries that must fault before the next write */
-#define MAKES_DO 0x8u     /* it can do without some of what it asks for: then it succeeds, as if nothing had failed */
-#define KEEPS_AREAS 0x10u /* areas are as after success; for calls that change areas first and bring pages in then */
-#define NEEDS_NONE 0x20u  /* it asks for no memory at all */
-#define MAY_NEED 0x80u     /* whether it asks for memory is not said */
-#define IN_OTHER 0x40u    /* CPU 0 runs in w.other */
+/*
+ * What a call may have changed although it fails: documented with the call.
+ *
+ *	KEEPS_PAGES  pages that it has faulted in, and owners, tables, counts with them; not what is
+ *	             in memory
+ *	KEEPS_CACHE  pages that it has read into a file's cache
+ *	KEEPS_AREAS  areas are as after success: for calls that change areas, then bring pages in
+ *	LOSES_WRITE  entries that must fault before the next write
+ *
+ * And what else there is to say of it:
+ *
+ *	MAKES_DO     it can do without some of what it asks for: then it succeeds all the same
+ *	NEEDS_NONE   it asks for no memory at all
+ *	MAY_NEED     whether it asks for memory is not said
+ *	IN_OTHER     CPU 0 runs in w.other
+ */
+#define KEEPS_PAGES 0x1u
+#define KEEPS_CACHE 0x2u
+#define LOSES_WRITE 0x4u
+#define MAKES_DO 0x8u
+#define KEEPS_AREAS 0x10u
+#define NEEDS_NONE 0x20u
+#define IN_OTHER 0x40u
+#define MAY_NEED 0x80u
 
 struct scenario {
 	const char *name;
-	void (*setup)(void);   /* after rich(); may be NULL */
+	void (*setup)(void); /* after rich(); may be NULL */
 	int64_t (*call)(void);
-	int64_t failure;       /* its answer when it fails; 0: -ENOMEM */
-	int64_t failure2;      /* another one that it may give, or 0 */
+	int64_t failure;  /* its answer when it fails; 0: -ENOMEM */
+	int64_t failure2; /* another one that it may give, or 0 */
 	uint32_t flags;
-	int64_t success;       /* its answer when it gets through, if that is an error or a count; 0: anything not negative */
-	void (*after)(void);   /* more to be checked after success; may be NULL */
+	int64_t success; /* its answer when it gets through; 0: any that is not negative */
+	void (*after)(void); /* more to be checked after success; may be NULL */
 };
 
-extern const struct scenario map_scenarios[], remap_scenarios[], advise_scenarios[], lock_scenarios[],
-	fork_scenarios[], fault_scenarios[], file_scenarios[], driver_scenarios[];
+extern const struct scenario map_scenarios[], remap_scenarios[], advise_scenarios[],
+	lock_scenarios[], fork_scenarios[], fault_scenarios[], file_scenarios[], driver_scenarios[];
 
 void run_scenario(void **state);
-/* All scenarios with allocations failing at random: once, or over and over for QUIRE_SOAK_MINUTES. */
+/* All scenarios with allocations failing at random: once, or for QUIRE_SOAK_MINUTES. */
 void run_at_random(void **state);
 extern const struct scenario *const all_scenarios[]; /* NULL at the end */
 

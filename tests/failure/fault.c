@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults of each kind: by a load, a store or a fetch of the machine, by get_user_pages, and by accesses
- * from other spaces. Want of memory is SIGKILL, as of the out-of-memory killer.
+ * Faults of each kind: by a load, a store or a fetch of the machine, by get_user_pages, and by
+ * accesses from other spaces. Want of memory is SIGKILL, as of the out-of-memory killer.
  */
 #include "failure.h"
 
-#define LOAD(name, at)             \
-	static int64_t name(void)  \
-	{                          \
-		return load(at);   \
+#define LOAD(name, at)                                                                             \
+	static int64_t name(void)                                                                  \
+	{                                                                                          \
+		return load(at);                                                                   \
 	}
-#define STORE(name, at)            \
-	static int64_t name(void)  \
-	{                          \
-		return store(at);  \
+#define STORE(name, at)                                                                            \
+	static int64_t name(void)                                                                  \
+	{                                                                                          \
+		return store(at);                                                                  \
 	}
 
 LOAD(zero_page, 3000)
@@ -211,7 +211,8 @@ static void short_file_alone(void)
 
 static void droppable_area(void)
 {
-	assert_int_equal(quire_mmap(w.mm, AT(3000), 2 * PAGE, RW, QUIRE_MAP_DROPPABLE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
+	assert_int_equal(quire_mmap(w.mm, AT(3000), 2 * PAGE, RW,
+				    QUIRE_MAP_DROPPABLE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
 				    NULL, 0),
 			 AT(3000));
 }
@@ -330,22 +331,26 @@ const struct scenario fault_scenarios[] = {
 	{"fault_wiped_on_fork", give_child, wiped, FAULT, .flags = IN_OTHER},
 	{"fault_file_read", NULL, file_read, FAULT, .flags = KEEPS_CACHE},
 	{"fault_file_read_around", file_cached, file_read_around, .flags = NEEDS_NONE},
-	{"fault_file_read_makes_a_leaf", file_untouched, file_read_leaf, FAULT, .flags = KEEPS_CACHE},
+	{"fault_file_read_makes_a_leaf", file_untouched, file_read_leaf, FAULT,
+	 .flags = KEEPS_CACHE},
 	{"fault_file_execute", NULL, execute, FAULT, .flags = KEEPS_CACHE},
 	{"fault_file_private_write", NULL, file_private_write, FAULT, .flags = KEEPS_CACHE},
 	{"fault_file_private_write_cached", NULL, file_private_write_cached, FAULT},
 	{"fault_file_copy_on_write", give_child, file_copy_on_write, FAULT},
 	{"fault_file_deep", far_in_a_file, deep_file, FAULT, .flags = KEEPS_CACHE},
 	{"fault_file_beyond_its_end", short_file, beyond_end_of_file, .flags = NEEDS_NONE, BUS},
-	{"fault_file_beyond_its_end_makes_a_leaf", short_file_alone, beyond_end_of_file, FAULT, .flags = MAY_NEED, BUS},
+	{"fault_file_beyond_its_end_makes_a_leaf", short_file_alone, beyond_end_of_file, FAULT,
+	 .flags = MAY_NEED, BUS},
 	{"fault_file_write_beyond_its_end", short_file, write_beyond_end_of_file, FAULT, BUS},
 	{"fault_file_that_cannot_be_read", disk_fails, file_read, FAULT, BUS},
 	{"fault_file_private_that_cannot_be_read", disk_fails, file_private_write, FAULT, BUS},
 	{"fault_shared_file_read", NULL, shared_file_read, FAULT, .flags = KEEPS_CACHE},
 	{"fault_shared_file_write", NULL, shared_file_write, FAULT, .flags = KEEPS_CACHE},
 	{"fault_shared_file_first_write", NULL, shared_file_write_read_one, .flags = NEEDS_NONE},
-	{"fault_shared_file_write_makes_a_leaf", shared_untouched, shared_file_write_leaf, FAULT, .flags = KEEPS_CACHE},
-	{"fault_shared_file_refuses_writes", disk_refuses_writes, shared_file_write, FAULT, .flags = KEEPS_CACHE, BUS},
+	{"fault_shared_file_write_makes_a_leaf", shared_untouched, shared_file_write_leaf, FAULT,
+	 .flags = KEEPS_CACHE},
+	{"fault_shared_file_refuses_writes", disk_refuses_writes, shared_file_write, FAULT,
+	 .flags = KEEPS_CACHE, BUS},
 	{"fault_shmem_read", NULL, shmem_read, FAULT},
 	{"fault_shmem_write", NULL, shmem_write, FAULT},
 	{"fault_memfd_read", NULL, memfd_read, FAULT},
@@ -353,17 +358,23 @@ const struct scenario fault_scenarios[] = {
 	{"fault_driver_read", NULL, driver_read, FAULT},
 	{"fault_driver_write", NULL, driver_write, FAULT},
 	{"fault_driver_first_write", NULL, driver_write_read_one, .flags = NEEDS_NONE},
-	{"fault_driver_private_write", device_untouched, driver_private_write, FAULT, .flags = KEEPS_PAGES},
+	{"fault_driver_private_write", device_untouched, driver_private_write, FAULT,
+	 .flags = KEEPS_PAGES},
 	{"fault_driver_makes_a_leaf", device_untouched, driver_leaf, FAULT},
 	{"fault_driver_that_fails", device_fails, driver_leaf, FAULT, BUS},
-	{"fault_driver_refuses_writes", device_refuses, driver_write, FAULT, .flags = KEEPS_PAGES, BUS},
+	{"fault_driver_refuses_writes", device_refuses, driver_write, FAULT, .flags = KEEPS_PAGES,
+	 BUS},
 	{"fault_stack_growth", NULL, grow_stack, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV)},
-	{"fault_stack_growth_by_reading", NULL, grow_stack_by_reading, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV)},
+	{"fault_stack_growth_by_reading", NULL, grow_stack_by_reading, FAULT,
+	 .failure2 = SIGNAL(QUIRE_SIGSEGV)},
 	{"fault_stack_growth_into_a_leaf", stack_at_leaf_start, grow_stack_into_leaf, FAULT,
 	 .failure2 = SIGNAL(QUIRE_SIGSEGV)},
-	{"fault_stack_growth_locked", locked_stack, grow_stack, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV)},
-	{"fault_stack_growth_untouched", untouched_stack, grow_untouched_stack, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV)},
-	{"fault_stack_at_its_limit", limited_stack, grow_untouched_stack, FAULT, .failure2 = SIGNAL(QUIRE_SIGSEGV), SEGV},
+	{"fault_stack_growth_locked", locked_stack, grow_stack, FAULT,
+	 .failure2 = SIGNAL(QUIRE_SIGSEGV)},
+	{"fault_stack_growth_untouched", untouched_stack, grow_untouched_stack, FAULT,
+	 .failure2 = SIGNAL(QUIRE_SIGSEGV)},
+	{"fault_stack_at_its_limit", limited_stack, grow_untouched_stack, FAULT,
+	 .failure2 = SIGNAL(QUIRE_SIGSEGV), SEGV},
 	{"fault_stack_beyond_all_promises", uncommitted_stack, grow_untouched_stack, FAULT,
 	 .failure2 = SIGNAL(QUIRE_SIGSEGV), SEGV},
 	{"fault_guard", NULL, in_guard, .flags = NEEDS_NONE, SEGV},

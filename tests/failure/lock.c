@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mlock(2) and its kin: areas first, pages then, as far as they come; and calls that look only: msync,
- * mincore, the texts of /proc.
+ * mlock(2) and its kin: areas first, pages then, as far as they come; and calls that look only:
+ * msync, mincore, the texts of /proc.
  */
 #include "failure.h"
 
@@ -99,9 +99,11 @@ static int64_t texts(void)
 {
 	struct quire_sink sink = {emit};
 
-	return quire_proc_maps(w.mm, &sink) | quire_proc_smaps(w.mm, &sink) | quire_proc_smaps_rollup(w.mm, &sink) |
-	       quire_proc_status(w.mm, &sink) | quire_proc_statm(w.mm, &sink) | quire_proc_meminfo(w.q, &sink) |
-	       quire_proc_buddyinfo(w.q, &sink) | quire_proc_zoneinfo(w.q, &sink) | quire_proc_slabinfo(w.q, &sink);
+	return quire_proc_maps(w.mm, &sink) | quire_proc_smaps(w.mm, &sink) |
+	       quire_proc_smaps_rollup(w.mm, &sink) | quire_proc_status(w.mm, &sink) |
+	       quire_proc_statm(w.mm, &sink) | quire_proc_meminfo(w.q, &sink) |
+	       quire_proc_buddyinfo(w.q, &sink) | quire_proc_zoneinfo(w.q, &sink) |
+	       quire_proc_slabinfo(w.q, &sink);
 }
 
 /* ENOMEM: nothing has changed; EAGAIN: all is locked, a page could not be had. */

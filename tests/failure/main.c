@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All scenarios, each a test. With a name (or the beginning of one) as second argument: those alone. The
- * first argument is where the call sites that were seen go, for run.py.
+ * All scenarios, each a test. The first argument is where the call sites that were seen go, for
+ * run.py; the second, if there is one, how the names of the tests to be run begin.
  */
 #include <stdlib.h>
 
@@ -13,7 +13,7 @@ extern unsigned nr_scenarios, nr_failures, nr_short, nr_random;
 extern const struct CMUnitTest *const other_tests[];
 
 const struct scenario *const all_scenarios[] = {
-	map_scenarios,	 remap_scenarios, advise_scenarios, lock_scenarios,   fork_scenarios,
+	map_scenarios,	 remap_scenarios, advise_scenarios, lock_scenarios, fork_scenarios,
 	fault_scenarios, file_scenarios,  driver_scenarios, NULL,
 };
 
@@ -37,7 +37,9 @@ int main(int argc, char **argv)
 
 	for (const struct scenario *const *group = all_scenarios; *group; group++) {
 		for (const struct scenario *s = *group; s->name; s++)
-			add((struct CMUnitTest){s->name, run_scenario, NULL, NULL, (void *)(uintptr_t)s}, only);
+			add((struct CMUnitTest){s->name, run_scenario, NULL, NULL,
+						(void *)(uintptr_t)s},
+			    only);
 	}
 	for (const struct CMUnitTest *const *t = other_tests; *t; t++)
 		add(**t, only);
@@ -45,7 +47,8 @@ int main(int argc, char **argv)
 	failed = _cmocka_run_group_tests("failure", failure, nr_tests, NULL, NULL);
 	if (argc > 1)
 		write_sites(argv[1]);
-	printf("failure: %u scenarios, %u failed allocations, %u calls with too few pages, %u at random\n",
+	printf("failure: %u scenarios, %u failed allocations, %u calls with too few pages, "
+	       "%u at random\n",
 	       nr_scenarios, nr_failures, nr_short, nr_random);
 	return failed;
 }

@@ -2,15 +2,16 @@
 /* mmap(2), munmap(2), mprotect(2), brk(2), mseal(2), and areas put in by the loader. */
 #include "failure.h"
 
-static int64_t do_map(uint64_t at, uint64_t pages, uint32_t prot, uint32_t flags, struct quire_file *file)
+static int64_t do_map(uint64_t at, uint64_t pages, uint32_t prot, uint32_t flags,
+		      struct quire_file *file)
 {
 	return quire_mmap(w.mm, AT(at), pages * PAGE, prot, flags, file, file ? 4 * PAGE : 0);
 }
 
-#define MMAP(name, at, pages, prot, flags, file) \
-	static int64_t name(void)                \
-	{                                        \
-		return do_map(at, pages, prot, flags, file); \
+#define MMAP(name, at, pages, prot, flags, file)                                                   \
+	static int64_t name(void)                                                                  \
+	{                                                                                          \
+		return do_map(at, pages, prot, flags, file);                                       \
 	}
 
 #define DISK (&w.disk->file)
@@ -77,7 +78,7 @@ static void strict_overcommit(void)
 	w.q->mms.sysctl.overcommit_total_pages = 1 << 20;
 }
 
-/* Over the ends of two areas, the limit such that what is between is too much: Linux leaves the cuts. */
+/* Over the ends of two areas; what is between is beyond the limit. Linux leaves the cuts. */
 MMAP(map_beyond_the_limit, 46, 16, RW, ANON | FIXED, NULL)
 
 static void limit_address_space(void)
@@ -87,10 +88,10 @@ static void limit_address_space(void)
 
 /* ---- munmap ------------------------------------------------------------------------------ */
 
-#define UNMAP(name, at, pages)                                     \
-	static int64_t name(void)                                  \
-	{                                                          \
-		return quire_munmap(w.mm, AT(at), (pages) * PAGE); \
+#define UNMAP(name, at, pages)                                                                     \
+	static int64_t name(void)                                                                  \
+	{                                                                                          \
+		return quire_munmap(w.mm, AT(at), (pages)*PAGE);                                   \
 	}
 
 UNMAP(unmap_whole, 0, 8)
@@ -108,10 +109,10 @@ UNMAP(unmap_nothing, 200, 8)
 
 /* ---- mprotect ---------------------------------------------------------------------------- */
 
-#define PROTECT(name, at, pages, prot)                                     \
-	static int64_t name(void)                                          \
-	{                                                                  \
-		return quire_mprotect(w.mm, AT(at), (pages) * PAGE, prot); \
+#define PROTECT(name, at, pages, prot)                                                             \
+	static int64_t name(void)                                                                  \
+	{                                                                                          \
+		return quire_mprotect(w.mm, AT(at), (pages)*PAGE, prot);                           \
 	}
 
 PROTECT(protect_whole, 0, 8, R)
@@ -219,7 +220,8 @@ static int64_t insert(uint64_t flags, struct quire_file *file)
 
 static int64_t insert_anonymous(void)
 {
-	return insert(QUIRE_VM_WRITE | QUIRE_VM_MAYWRITE | QUIRE_VM_ACCOUNT | QUIRE_VM_LOCKED, NULL);
+	return insert(QUIRE_VM_WRITE | QUIRE_VM_MAYWRITE | QUIRE_VM_ACCOUNT | QUIRE_VM_LOCKED,
+		      NULL);
 }
 
 static int64_t insert_file(void)
@@ -249,11 +251,13 @@ const struct scenario map_scenarios[] = {
 	{"mmap_fixed_noreplace", NULL, map_noreplace},
 	{"mmap_populate", NULL, map_populate, .flags = MAKES_DO | KEEPS_AREAS},
 	{"mmap_populate_file", NULL, map_populate_file, .flags = MAKES_DO | KEEPS_AREAS},
-	{"mmap_populate_private_file", NULL, map_populate_private_file, .flags = MAKES_DO | KEEPS_AREAS},
+	{"mmap_populate_private_file", NULL, map_populate_private_file,
+	 .flags = MAKES_DO | KEEPS_AREAS},
 	{"mmap_populate_nonblock", NULL, map_populate_nonblock},
 	{"mmap_locked", NULL, map_locked, .flags = MAKES_DO | KEEPS_AREAS},
 	{"mmap_locked_that_merges", NULL, map_locked_merging, .flags = MAKES_DO | KEEPS_AREAS},
-	{"mmap_in_a_space_locked_for_the_future", lock_future, map_private, .flags = MAKES_DO | KEEPS_AREAS},
+	{"mmap_in_a_space_locked_for_the_future", lock_future, map_private,
+	 .flags = MAKES_DO | KEEPS_AREAS},
 	{"mmap_in_a_space_locked_on_fault", lock_future_on_fault, map_private},
 	{"mmap_growsdown", NULL, map_growsdown},
 	{"mmap_32bit", NULL, map_32bit},
@@ -265,7 +269,8 @@ const struct scenario map_scenarios[] = {
 	{"mmap_aligned", NULL, map_aligned},
 	{"mmap_strict_overcommit", strict_overcommit, map_over_one},
 	{"mmap_in_a_large_index", fill_index, map_private},
-	{"mmap_fixed_beyond_the_limit", limit_address_space, map_beyond_the_limit, .success = -QUIRE_ENOMEM},
+	{"mmap_fixed_beyond_the_limit", limit_address_space, map_beyond_the_limit,
+	 .success = -QUIRE_ENOMEM},
 	{"munmap_whole", NULL, unmap_whole, .flags = NEEDS_NONE},
 	{"munmap_head", NULL, unmap_head},
 	{"munmap_tail", NULL, unmap_tail},
@@ -295,7 +300,8 @@ const struct scenario map_scenarios[] = {
 	{"mprotect_driver", NULL, protect_driver},
 	{"mprotect_growsdown", NULL, protect_growsdown},
 	{"mprotect_charging", charge_read_only, protect_charging},
-	{"mprotect_locked_pages_that_a_child_shares", lock_read_only, protect_locked, .flags = MAKES_DO | KEEPS_AREAS},
+	{"mprotect_locked_pages_that_a_child_shares", lock_read_only, protect_locked,
+	 .flags = MAKES_DO | KEEPS_AREAS},
 	{"mprotect_hundreds", fill_index, protect_hundreds},
 	{"brk_grows", NULL, brk_grows},
 	{"brk_grows_a_new_area", cut_heap, brk_grows},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What only happens when another CPU does something at the very moment at which memory is asked for:
- * it does so in fail_hook, which then may fail that allocation.
+ * What only happens when another CPU does something at the very moment at which memory is asked
+ * for: it does so in fail_hook, which then may fail that allocation.
  */
 #include <pthread.h>
 
@@ -14,9 +14,9 @@
  * another CPU:
  *
  *	a trim takes away the table between, which the fault has found and not counted as missing
- *	a writer makes all tables above page 3000, and counts on them: it is about to put entries there
+ *	a writer makes all tables above page 3000, and counts on them for what it is about to do
  *
- * and then there is no memory for the table that the fault lacks. What the writer has made must stay.
+ * and then there is no memory for the table that the fault lacks. What the writer has made stays.
  */
 static unsigned asked;
 
@@ -114,5 +114,7 @@ static void a_leaf_that_goes_while_a_page_is_copied_is_missed(void **state)
 }
 
 extern const struct CMUnitTest populate_test, leaf_test;
-const struct CMUnitTest populate_test = cmocka_unit_test(a_fault_without_memory_leaves_a_writers_tables);
-const struct CMUnitTest leaf_test = cmocka_unit_test(a_leaf_that_goes_while_a_page_is_copied_is_missed);
+const struct CMUnitTest populate_test =
+	cmocka_unit_test(a_fault_without_memory_leaves_a_writers_tables);
+const struct CMUnitTest leaf_test =
+	cmocka_unit_test(a_leaf_that_goes_while_a_page_is_copied_is_missed);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* mremap(2): every combination of flags, lengths that grow, shrink and stay, one area and several. */
+/* mremap(2): every combination of flags; growing, shrinking, moving; one area and several. */
 #include "failure.h"
 
 #define MAYMOVE QUIRE_MREMAP_MAYMOVE
 #define FIXED (QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED)
 #define DONTUNMAP (QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_DONTUNMAP)
 
-#define MREMAP(name, at, old, new, flags, to)                                                        \
-	static int64_t name(void)                                                                    \
-	{                                                                                            \
-		return quire_mremap(w.mm, AT(at), (old) * PAGE, (new) * PAGE, flags, AT(to));        \
+#define MREMAP(name, at, old, new, flags, to)                                                      \
+	static int64_t name(void)                                                                  \
+	{                                                                                          \
+		return quire_mremap(w.mm, AT(at), (old)*PAGE, (new) * PAGE, flags, AT(to));        \
 	}
 
 MREMAP(shrink, 0, 8, 3, 0, 0)
@@ -174,10 +174,10 @@ const struct scenario remap_scenarios[] = {
 	{"mremap_untouched_to_the_area_before", untouched, untouched_to_neighbour_before},
 	{"mremap_untouched_to_the_area_behind", untouched, untouched_to_neighbour_behind},
 	{"mremap_untouched_between_areas", untouched_two, untouched_between_neighbours},
-	{"mremap_over_a_driver_that_refuses", refuse_split, over_areas_of_a_driver, .failure2 = -QUIRE_EBUSY,
-	 .success = -QUIRE_EBUSY},
-	{"mremap_shrinking_into_a_driver_that_refuses", refuse_split, tail_into_a_driver, .failure2 = -QUIRE_EBUSY,
-	 .success = -QUIRE_EBUSY},
+	{"mremap_over_a_driver_that_refuses", refuse_split, over_areas_of_a_driver,
+	 .failure2 = -QUIRE_EBUSY, .success = -QUIRE_EBUSY},
+	{"mremap_shrinking_into_a_driver_that_refuses", refuse_split, tail_into_a_driver,
+	 .failure2 = -QUIRE_EBUSY, .success = -QUIRE_EBUSY},
 	{"mremap_two_leaves", over_leaves, two_leaves_to_two},
 	{"mremap_two_leaves_over_a_gigabyte", over_leaves, two_leaves_to_far_ones},
 	{"mremap_dontunmap_leaves", over_leaves, two_leaves_doubled},

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Run the scenarios, then compare what was made to fail with all that can fail, by the object code.
 
-    run.py PROGRAM SOURCE_ROOT [--list]
+    run.py PROGRAM SOURCE_ROOT
 
-Two things must be complete. Every call of an allocation function in the library has been failed. And
-every call by which that can come back, that is, of a function that calls an allocation function, or calls one
-that does, and so on, has been on the stack of one that was failed: so each caller has been seen to
+Two things must be complete. Every call of an allocation function in the library has been failed.
+And every call by which that can come back (of a function that calls an allocation function, or one
+that does, and so on) has been on the stack of one that was failed: so each caller has been seen to
 cope. What cannot or need not be is in EXCEPT, with the reason; an exception that is not needed
 is an error too.
 """

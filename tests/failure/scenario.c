@@ -38,7 +38,8 @@ static bool is_success(const struct scenario *s, int64_t answer)
 
 static bool is_failure(const struct scenario *s, int64_t answer)
 {
-	return answer == (s->failure ? s->failure : -QUIRE_ENOMEM) || (s->failure2 && answer == s->failure2);
+	return answer == (s->failure ? s->failure : -QUIRE_ENOMEM) ||
+	       (s->failure2 && answer == s->failure2);
 }
 
 /* What was before the call, all of it; and what its areas are after it has got through. */
@@ -71,7 +72,8 @@ static void expect_after(const struct scenario *s, struct expected *e)
 }
 
 /* It has met with a failure: the answer, the checks, the state. */
-static void judge(const struct scenario *s, int64_t answer, const struct expected *e, const char *when)
+static void judge(const struct scenario *s, int64_t answer, const struct expected *e,
+		  const char *when)
 {
 	bool got_through = (s->flags & MAKES_DO) && is_success(s, answer);
 	bool half = (s->flags & KEEPS_AREAS) && (got_through || answer == s->failure2);
@@ -108,7 +110,8 @@ static void each_fails(const struct scenario *s, bool sticky)
 		failed = fail_end();
 		if (!failed) {
 			if (!is_success(s, answer))
-				fail_msg("%s: with memory it answered %lld", s->name, (long long)answer);
+				fail_msg("%s: with memory it answered %lld", s->name,
+					 (long long)answer);
 			if (!(s->flags & MAY_NEED) && (k > 1) == ((s->flags & NEEDS_NONE) != 0))
 				fail_msg("%s: asks for memory %llu times", s->name,
 					 (unsigned long long)k - 1);
@@ -129,7 +132,7 @@ static void each_fails(const struct scenario *s, bool sticky)
 	finish(s);
 }
 
-/* With 0, 1, 2... pages left in the machine, until that is enough: no allocation is made to fail, they do. */
+/* With 0, 1, 2... pages left, until that is enough: no allocation is made to fail, they do. */
 static void with_few_pages(const struct scenario *s)
 {
 	struct expected e;

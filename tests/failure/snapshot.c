@@ -2,8 +2,8 @@
 /*
  * All there is to see of the machine, as text, a line a thing: every space with its maps, areas,
  * entries, tables, counters and bytes; files and their caches; frames by kind; objects of the
- * kernel by cache. What a call may change although it fails is left out, and in its place comes what a
- * program would read.
+ * kernel by cache. What a call may change although it fails is left out, and in its place comes
+ * what a program would read.
  */
 #include <stdlib.h>
 
@@ -60,8 +60,8 @@ static void write_entry(struct quire_mm *mm, quire_uaddr_t addr, quire_pte_t pte
 {
 	const struct quire_pgfmt *fmt = mm->pt.fmt;
 	quire_ptebits_t bits = quire_pte_bits(fmt, pte) & ~QUIRE_PTE_ACCESSED;
-	uint32_t flags, seen = QUIRE_PG_KIND_MASK | QUIRE_PG_UPTODATE | QUIRE_PG_DIRTY | QUIRE_PG_LAZYFREE |
-			       QUIRE_PG_EXCLUSIVE | QUIRE_PG_LOCKED;
+	uint32_t flags, seen = QUIRE_PG_KIND_MASK | QUIRE_PG_UPTODATE | QUIRE_PG_DIRTY |
+			       QUIRE_PG_LAZYFREE | QUIRE_PG_EXCLUSIVE | QUIRE_PG_LOCKED;
 	struct quire_page *page;
 
 	if (quire_pte_kind(fmt, pte) != QUIRE_PTE_PAGE) {
@@ -75,8 +75,9 @@ static void write_entry(struct quire_mm *mm, quire_uaddr_t addr, quire_pte_t pte
 	}
 	flags = quire_load(&page->flags) & seen;
 	fprintf(out, "  %llx %llx bits %x page %x refs %u maps %u owner %p index %llx bytes %llx\n",
-		(unsigned long long)addr, (unsigned long long)quire_pte_pfn(fmt, pte), bits, flags, page->refs,
-		page->maps, page->owner, (unsigned long long)page->index, (unsigned long long)hash_page(page));
+		(unsigned long long)addr, (unsigned long long)quire_pte_pfn(fmt, pte), bits, flags,
+		page->refs, page->maps, page->owner, (unsigned long long)page->index,
+		(unsigned long long)hash_page(page));
 }
 
 static void write_entries(struct quire_mm *mm, const struct quire_vma *vma)
@@ -124,27 +125,33 @@ static void write_owner(const struct quire_vma *vma)
 	for (uint32_t i = 0; vma->chain && i < vma->chain->count; i++) {
 		const struct quire_anon *anon = vma->chain->anon[i];
 
-		fprintf(out, "  %u of %u: %p refs %u links %u active %u children %u\n", i, vma->chain->refs,
-			(void *)anon, anon->refs, anon->nr_links, anon->nr_active, anon->nr_children);
+		fprintf(out, "  %u of %u: %p refs %u links %u active %u children %u\n", i,
+			vma->chain->refs, (void *)anon, anon->refs, anon->nr_links, anon->nr_active,
+			anon->nr_children);
 	}
 }
 
 /* The same in every world. */
 static const char *name_of(const struct quire_file *file)
 {
-	return !file ? "-" : file == &w.disk->file ? "disk" : file == w.memfd ? "memfd" :
-	       file == w.device ? "device" : "zero";
+	return !file		       ? "-"
+	       : file == &w.disk->file ? "disk"
+	       : file == w.memfd       ? "memfd"
+	       : file == w.device      ? "device"
+				       : "zero";
 }
 
 static void write_area(struct quire_mm *mm, const struct quire_vma *vma)
 {
-	fprintf(out, " %llx-%llx flags %llx pgoff %llx file %s ops %d private %d state %u pins %u marks %x\n",
-		(unsigned long long)vma->start, (unsigned long long)vma->end, (unsigned long long)vma->flags,
-		(unsigned long long)vma->pgoff, name_of(vma->file), vma->ops == &driver_ops,
-		vma->private_data != NULL, vma->state, vma->pins, vma->plan_marks);
+	fprintf(out,
+		" %llx-%llx flags %llx pgoff %llx file %s ops %d private %d state %u pins %u marks %x\n",
+		(unsigned long long)vma->start, (unsigned long long)vma->end,
+		(unsigned long long)vma->flags, (unsigned long long)vma->pgoff, name_of(vma->file),
+		vma->ops == &driver_ops, vma->private_data != NULL, vma->state, vma->pins,
+		vma->plan_marks);
 	if (!(left_out & (KEEPS_PAGES | KEEPS_AREAS))) {
-		fprintf(out, "  id %llu file %p object %p\n", (unsigned long long)vma->id, (void *)vma->file,
-			(void *)vma->object);
+		fprintf(out, "  id %llu file %p object %p\n", (unsigned long long)vma->id,
+			(void *)vma->file, (void *)vma->object);
 		write_owner(vma);
 		write_entries(mm, vma);
 	} else {
@@ -165,7 +172,8 @@ static void write_counters(const struct quire_mm *mm)
 		return;
 	fprintf(out, " faults %llu %llu\n", (unsigned long long)mm->minor_faults,
 		(unsigned long long)mm->major_faults);
-	fprintf(out, " peaks %llu %lld\n rss", (unsigned long long)mm->hiwater_vm, (long long)mm->hiwater_rss);
+	fprintf(out, " peaks %llu %lld\n rss", (unsigned long long)mm->hiwater_vm,
+		(long long)mm->hiwater_rss);
 	for (int k = 0; k < QUIRE_NR_RSS; k++)
 		fprintf(out, " %lld", (long long)mm->rss[k]);
 	fprintf(out, "\n tables");
@@ -198,10 +206,11 @@ static void write_file(const char *name, const struct quire_file *file)
 	struct quire_list *pos, *tmp;
 	unsigned areas = 0;
 
-	quire_list_for_each(pos, tmp, &object->areas)
+	quire_list_for_each (pos, tmp, &object->areas)
 		areas++;
-	fprintf(out, "%s: file %u object %u size %llu areas %u writable %llu committed %llu\n", name, file->refs,
-		object->refs, (unsigned long long)object->size, areas, (unsigned long long)object->nr_writable,
+	fprintf(out, "%s: file %u object %u size %llu areas %u writable %llu committed %llu\n",
+		name, file->refs, object->refs, (unsigned long long)object->size, areas,
+		(unsigned long long)object->nr_writable,
 		(unsigned long long)object->committed_pages);
 	if (left_out & (KEEPS_CACHE | KEEPS_PAGES | KEEPS_AREAS))
 		return;
@@ -211,9 +220,10 @@ static void write_file(const char *name, const struct quire_file *file)
 
 		if (!page)
 			continue;
-		fprintf(out, " %llu: %llx refs %u maps %u flags %x bytes %llx\n", (unsigned long long)i,
-			(unsigned long long)quire_page_to_pfn(w.q, page), page->refs, page->maps,
-			page->flags & ~QUIRE_PG_REFERENCED, (unsigned long long)hash_page(page));
+		fprintf(out, " %llu: %llx refs %u maps %u flags %x bytes %llx\n",
+			(unsigned long long)i, (unsigned long long)quire_page_to_pfn(w.q, page),
+			page->refs, page->maps, page->flags & ~QUIRE_PG_REFERENCED,
+			(unsigned long long)hash_page(page));
 		(void)quire_page_put(w.q, page);
 	}
 }
@@ -236,13 +246,14 @@ static void write_caches(void)
 {
 	struct quire_list *pos, *tmp;
 
-	quire_list_for_each(pos, tmp, &w.q->slabs.caches) {
+	quire_list_for_each (pos, tmp, &w.q->slabs.caches) {
 		struct quire_cache *cache = quire_list_entry(pos, struct quire_cache, link);
 		struct quire_cache_stat stat;
 
 		quire_cache_stat(w.q, cache, &stat);
 		if (!is_left_out(cache->name))
-			fprintf(out, "%s %llu\n", cache->name, (unsigned long long)stat.active_objects);
+			fprintf(out, "%s %llu\n", cache->name,
+				(unsigned long long)stat.active_objects);
 	}
 }
 
@@ -250,16 +261,17 @@ static void write_caches(void)
 static void write_frames(void)
 {
 	static const char *const names[QUIRE_PAGE_NR_KINDS] = {
-		[QUIRE_PAGE_KERNEL] = "kernel", [QUIRE_PAGE_RESERVED] = "reserved", [QUIRE_PAGE_TABLE] = "table",
-		[QUIRE_PAGE_ANON] = "anon",	[QUIRE_PAGE_CACHE] = "cache",
+		[QUIRE_PAGE_KERNEL] = "kernel", [QUIRE_PAGE_RESERVED] = "reserved",
+		[QUIRE_PAGE_TABLE] = "table",	[QUIRE_PAGE_ANON] = "anon",
+		[QUIRE_PAGE_CACHE] = "cache",
 	};
 	uint64_t kinds[QUIRE_PAGE_NR_KINDS] = {0};
 
 	for (uint64_t i = 0; i < w.q->pages.nr_map; i++)
 		kinds[quire_page_kind(&w.q->pages.map[i])]++;
 	for (int k = 0; k < QUIRE_PAGE_NR_KINDS; k++) {
-		if (!names[k] || ((left_out & (KEEPS_PAGES | KEEPS_AREAS)) &&
-				  k != QUIRE_PAGE_RESERVED))
+		if (!names[k] ||
+		    ((left_out & (KEEPS_PAGES | KEEPS_AREAS)) && k != QUIRE_PAGE_RESERVED))
 			continue;
 		if ((left_out & KEEPS_CACHE) && k == QUIRE_PAGE_CACHE)
 			continue;
@@ -283,7 +295,7 @@ char *snapshot(uint32_t flags)
 	left_out = flags;
 	out = open_memstream(&text, &len);
 	assert_non_null(out);
-	quire_list_for_each(pos, tmp, &w.q->mms.spaces)
+	quire_list_for_each (pos, tmp, &w.q->mms.spaces)
 		write_space(quire_list_entry(pos, struct quire_mm, link));
 	write_file("disk", &w.disk->file);
 	if (w.memfd)
@@ -313,6 +325,6 @@ void assert_same(const char *before, const char *after, const char *name, const 
 		after += a + (after[a] == '\n');
 	}
 	if (*before || *after)
-		fail_msg("%s: %s:\n  before  %.*s\n  after   %.*s", name, when, (int)line_length(before), before,
-			 (int)line_length(after), after);
+		fail_msg("%s: %s:\n  before  %.*s\n  after   %.*s", name, when,
+			 (int)line_length(before), before, (int)line_length(after), after);
 }

@@ -83,7 +83,8 @@ static int device_mmap(struct quire_file *file, struct quire_vma *vma)
 
 void world_new(void)
 {
-	const struct machine_config config = {.ram_bytes = 20u << 20, .nr_cpus = 2, .fmt = world_format};
+	const struct machine_config config = {
+		.ram_bytes = 20u << 20, .nr_cpus = 2, .fmt = world_format};
 	static struct quire_file device;
 
 	memset(&w, 0, sizeof(w));
@@ -160,7 +161,7 @@ void world_check(void)
 {
 	struct quire_list *pos, *tmp;
 
-	quire_list_for_each(pos, tmp, &w.q->mms.spaces)
+	quire_list_for_each (pos, tmp, &w.q->mms.spaces)
 		check(quire_mm_check(quire_list_entry(pos, struct quire_mm, link)));
 	check(quire_object_check(&w.disk->object));
 	if (w.memfd)
@@ -173,9 +174,11 @@ void world_check(void)
 
 /* ---- Filling it -------------------------------------------------------------------------- */
 
-void map(uint64_t at, uint64_t pages, uint32_t prot, uint32_t flags, struct quire_file *file, uint64_t pgoff)
+void map(uint64_t at, uint64_t pages, uint32_t prot, uint32_t flags, struct quire_file *file,
+	 uint64_t pgoff)
 {
-	assert_int_equal(quire_mmap(w.mm, AT(at), pages * PAGE, prot, flags | QUIRE_MAP_FIXED, file, pgoff * PAGE),
+	assert_int_equal(quire_mmap(w.mm, AT(at), pages * PAGE, prot, flags | QUIRE_MAP_FIXED, file,
+				    pgoff * PAGE),
 			 AT(at));
 }
 
