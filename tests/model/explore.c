@@ -113,7 +113,7 @@ static bool run_list(const struct model *first, const struct step *steps, unsign
 	return good && !bad;
 }
 
-static const struct side quire_side = {.sequence = run_sequence, .list = run_list};
+static const struct side quire_side = {.name = "model", .sequence = run_sequence, .list = run_list};
 
 /* ---- The tests --------------------------------------------------------------------------- */
 
@@ -175,7 +175,7 @@ static void menus_are_exhausted(void **state)
 				continue;
 			if (!exhaust(&quire_side, &menu, way, WRONG_NOTHING, &e))
 				fail_msg("menu %s:\n%s", menu.name, report);
-			print_extent(menu.name, way, &e);
+			print_extent(&quire_side, menu.name, way, &e);
 		}
 	}
 }
@@ -276,7 +276,7 @@ static int by_hand(int argc, char **argv)
 		if (way == NR_WAYS || !find_menu(&menu, argv[1]))
 			return 2;
 		good = exhaust(&quire_side, &menu, way, WRONG_NOTHING, &e);
-		print_extent(menu.name, way, &e);
+		print_extent(&quire_side, menu.name, way, &e);
 	} else {
 		return 2;
 	}

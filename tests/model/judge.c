@@ -223,7 +223,8 @@ static bool run_list(const struct model *first, const struct step *steps, unsign
 	return good;
 }
 
-static const struct side linux_side = {.sequence = run_sequence, .list = run_list, .can = can};
+static const struct side linux_side = {
+	.name = "model-linux", .sequence = run_sequence, .list = run_list, .can = can};
 
 /* ---- The tests --------------------------------------------------------------------------- */
 
@@ -251,7 +252,7 @@ static void states_of_all_menus(void **state)
 		report[0] = 0;
 		if (!exhaust(&linux_side, &menu, WAY_STATES, WRONG_NOTHING, &e))
 			fail_msg("menu %s:\n%s", menu.name, report);
-		print_extent(menu.name, WAY_STATES, &e);
+		print_extent(&linux_side, menu.name, WAY_STATES, &e);
 	}
 }
 
@@ -307,7 +308,7 @@ static int by_hand(int argc, char **argv)
 			return 2;
 		e.length = (unsigned)atoi(argv[3]) % (MAX_LENGTH + 1);
 		good = exhaust(&linux_side, &menu, way, WRONG_NOTHING, &e);
-		print_extent(menu.name, way, &e);
+		print_extent(&linux_side, menu.name, way, &e);
 	}
 	if (!good)
 		printf("%s", report);

@@ -18,7 +18,7 @@
 
 #define MODEL_PAGES 6        /* of every space's window */
 #define MODEL_SPACES 3
-#define MODEL_OBJECTS 20     /* [MODEL_FILE] is the file, the others shared anonymous memory: one a page would do */
+#define MODEL_OBJECTS 20     /* [MODEL_FILE] is the file, the others are shared anonymous memory */
 #define MODEL_OBJECT_PAGES 8 /* what the file may grow to */
 #define MODEL_OWNERS 60      /* one a page, and those that are ancestors only: see do_fork() */
 #define MODEL_CHAIN 10       /* owners in a chain at most */

@@ -359,14 +359,14 @@ bool exhaust(const struct side *side, const struct menu *menu, enum way way, enu
 	return good;
 }
 
-void print_extent(const char *menu, enum way way, const struct extent *e)
+void print_extent(const struct side *side, const char *menu, enum way way, const struct extent *e)
 {
 	char of[48] = "";
 
 	if (way == WAY_STATES)
 		snprintf(of, sizeof(of), " (%zu states%s)", e->states,
 			 e->closed ? ", there are no others" : "");
-	printf("model: %s, %s: %llu sequences of up to %u steps%s, %.1f s\n", menu, way_names[way],
+	printf("%s: %s, %s: %llu sequences of up to %u steps%s, %.1f s\n", side->name, menu, way_names[way],
 	       (unsigned long long)e->count, e->reached, of, e->took);
 	fflush(stdout);
 }

@@ -12,6 +12,7 @@
 #define MAX_RANDOM 2000 /* of others */
 
 struct side {
+	const char *name; /* in front of what is printed */
 	/*
 	 * From first through n steps, whose outcomes are to be should, to last. False: say() has said
 	 * what is wrong, and the steps.
@@ -53,7 +54,8 @@ struct extent {
 /* False: report has the sequence. */
 bool exhaust(const struct side *side, const struct menu *menu, enum way way, enum wrong wrong,
 	     struct extent *e);
-void print_extent(const char *menu, enum way way, const struct extent *e);
+void print_extent(const struct side *side, const char *menu, enum way way,
+		  const struct extent *e);
 
 /* n steps by chance; one that fails is made shorter before it is reported. */
 bool run_random(const struct side *side, uint64_t seed, unsigned n);
