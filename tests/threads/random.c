@@ -253,6 +253,8 @@ static void go_to(struct cpu *cpu, struct proc *to)
 static void fork_here(struct cpu *cpu)
 {
 	struct proc *parent = cpu->proc, *child;
+	unsigned owner = below(cpu, sea.nr_cpus);
+	uint32_t after[2][OWN_PAGES];
 	struct quire_mm *mm;
 	int err;
 
@@ -271,12 +273,12 @@ static void fork_here(struct cpu *cpu)
 	(void)quire_fetch_add(&sea.forks, 1u);
 	child->mm = mm;
 	child->ancestor[parent->depth].until = quire_fetch_add(&sea.clock, 1u);
-	own_after_fork(cpu, parent, child);
+	own_after_fork(cpu, parent, child, owner, after);
 	/* Nobody else can be in it yet. */
 	(void)quire_fetch_add(&child->refs, 1u);
 	quire_mmget(mm);
 	go_to(cpu, child);
-	own_look(cpu);
+	own_look(cpu, owner, (const uint32_t(*)[OWN_PAGES])after);
 	child = publish(below(cpu, NR_SLOTS), child);
 	if (child)
 		proc_put(child);

@@ -171,9 +171,9 @@ void own_map(struct cpu *cpu, struct proc *proc);
 void own_step(struct cpu *cpu);
 /* Before and after a fork: what the child's words may be. */
 void own_before_fork(struct proc *parent, struct proc *child);
-void own_after_fork(struct cpu *cpu, struct proc *parent, struct proc *child);
-/* In the child, before anybody else can be: it has what its parent had. */
-void own_look(struct cpu *cpu);
+void own_after_fork(struct cpu *cpu, struct proc *parent, struct proc *child, unsigned owner, uint32_t after[][OWN_PAGES]);
+/* In the child, before anybody else can be: it has what its parent had, of owner's words what was there at one moment. */
+void own_look(struct cpu *cpu, unsigned owner, const uint32_t after[][OWN_PAGES]);
 /* Nobody stores: every word of the space, or of what all share, has its value. */
 void own_check_space(struct cpu *cpu, struct proc *proc);
 void own_check_shared(struct cpu *cpu);

@@ -364,6 +364,25 @@ static void drop_anonymous(struct cpu *cpu, unsigned first, unsigned n)
 	pthread_mutex_unlock(&proc->mover[OWN_DROPPED]);
 }
 
+/*
+ * Everything behind size was cut off by this CPU, and nobody else stores its words: a private view made before shows nothing
+ * of them any more, since truncate takes private copies away too.
+ */
+static void look_behind(struct cpu *cpu, uint64_t size)
+{
+	uint64_t home = home_of(cpu->proc, OWN_FILE_PRIVATE);
+	uint32_t value;
+
+	for (unsigned page = (unsigned)((size + PAGE - 1) / PAGE); page < OWN_PAGES; page++) {
+		if (machine_load(sea.m, home + page * PAGE + offset_of(OWN_FILE, page, cpu->n), &value, 4, NULL))
+			continue;
+		cpu->checked++;
+		if (value)
+			fail(cpu, "CPU %u cut the file at %#llx, and its private view of page %u still has %#x", cpu->n,
+			     (unsigned long long)size, page, value);
+	}
+}
+
 static void change_file(struct cpu *cpu)
 {
 	unsigned first = OWN_STABLE + below(cpu, OWN_PAGES - OWN_STABLE), n = 1 + below(cpu, OWN_PAGES - first);
@@ -396,6 +415,7 @@ static void change_file(struct cpu *cpu)
 			if (page * PAGE + offset_of(OWN_FILE, page, cpu->n) >= size)
 				gone(cpu, OWN_FILE, page, 1);
 		}
+		look_behind(cpu, size);
 	}
 }
 
@@ -452,8 +472,12 @@ void own_before_fork(struct proc *parent, struct proc *child)
  * What the child has of a word was there at some moment of the fork. Its owner may have thrown it away and stored
  * again meanwhile, which does not make the number smaller.
  */
-void own_after_fork(struct cpu *cpu, struct proc *parent, struct proc *child)
+void own_after_fork(struct cpu *cpu, struct proc *parent, struct proc *child, unsigned owner, uint32_t after[][OWN_PAGES])
 {
+	for (unsigned page = 0; page < OWN_PAGES; page++) {
+		after[0][page] = quire_load_acquire(&parent->own[OWN_PRIVATE].word[page][owner].done);
+		after[1][page] = quire_load_acquire(&parent->own[OWN_FILE_PRIVATE].word[page][owner].done);
+	}
 	for (int r = 0; r < NR_PRIVATE; r++) {
 		for (unsigned page = 0; page < OWN_PAGES; page++) {
 			for (unsigned n = 0; n < sea.nr_cpus; n++) {
@@ -474,20 +498,52 @@ void own_after_fork(struct cpu *cpu, struct proc *parent, struct proc *child)
 	}
 }
 
-void own_look(struct cpu *cpu)
+/*
+ * What the child has of another CPU's words is what there was at one moment: it has no store without those that this CPU did
+ * before it. after: the CPU's words in the parent when the fork was over, each the last of its kind.
+ */
+static void look_for_order(struct cpu *cpu, unsigned owner, const uint32_t after[][OWN_PAGES])
 {
+	static const enum region kept[] = { OWN_PRIVATE, OWN_FILE_PRIVATE };
+	struct proc *proc = cpu->proc;
+	uint32_t value[2][OWN_PAGES] = { 0 }, last = 0;
+	bool found[2][OWN_PAGES] = { 0 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned page = 0; page < OWN_PAGES; page++) {
+			uint64_t addr = place(kept[i], proc->home[kept[i]]) + page * PAGE + offset_of(kept[i], page, owner);
+
+			found[i][page] = !may_go(kept[i], page) &&
+					 quire_access_process_vm(proc->mm, addr, &value[i][page], 4,
+								 QUIRE_ACCESS_READ | QUIRE_ACCESS_FORCE) == 4;
+			if (found[i][page] && value[i][page] > last)
+				last = value[i][page];
+		}
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned page = 0; page < OWN_PAGES; page++) {
+			if (found[i][page] && after[i][page] <= last && value[i][page] < after[i][page])
+				fail(cpu, "the child has CPU %u's store of %#x, but in region %d, page %u %#x, not %#x from before it",
+				     owner, last, (int)kept[i], page, value[i][page], after[i][page]);
+		}
+	}
+}
+
+void own_look(struct cpu *cpu, unsigned owner, const uint32_t after[][OWN_PAGES])
+{
+	look_for_order(cpu, owner, after);
 	for (int r = 0; r < NR_PRIVATE; r++) {
 		for (unsigned i = 0; i < 4; i++) {
-			unsigned page = below(cpu, OWN_PAGES), owner = i ? below(cpu, sea.nr_cpus) : cpu->n;
+			unsigned page = below(cpu, OWN_PAGES), whose = i ? below(cpu, sea.nr_cpus) : cpu->n;
 			unsigned home = cpu->proc->home[r];
 			uint32_t value, again;
 
-			if (!load_at(cpu, (enum region)r, page, owner, home, &value))
+			if (!load_at(cpu, (enum region)r, page, whose, home, &value))
 				continue;
-			judge(cpu, cpu->proc, (enum region)r, page, owner, value, "a load in the new child");
-			if (load_at(cpu, (enum region)r, page, owner, home, &again) && again != value && !may_go((enum region)r, page))
+			judge(cpu, cpu->proc, (enum region)r, page, whose, value, "a load in the new child");
+			if (load_at(cpu, (enum region)r, page, whose, home, &again) && again != value && !may_go((enum region)r, page))
 				fail(cpu, "region %d, page %u, CPU %u's word changed in a child that nobody runs in: %#x, %#x", r,
-				     page, owner, value, again);
+				     page, whose, value, again);
 		}
 	}
 }
