@@ -74,10 +74,10 @@ void quire_object_set_size(struct quire_object *object, uint64_t size);
 void quire_object_zero_tail(struct quire_object *object, uint64_t size);
 
 /*
- * The file is about to grow: forget what a store through a mapping may have left behind the old end. On Linux shared
- * memory keeps it, and so it does here: it becomes part of the file.
+ * The file is about to grow: forget what a store through a mapping may have left behind the old end,
+ * up to byte to. On Linux shared memory keeps it, and so it does here: it becomes part of the file.
  */
-void quire_object_forget_tail(struct quire_object *object);
+void quire_object_forget_tail(struct quire_object *object, uint64_t to);
 
 /* ---- truncate.c -------------------------------------------------------------------------- */
 

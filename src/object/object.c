@@ -428,7 +428,7 @@ int64_t quire_object_write(struct quire_object *object, uint64_t pos, const void
 
 	quire_mutex_lock(q, &object->resize);
 	if (pos > object->size)
-		quire_object_forget_tail(object);
+		quire_object_forget_tail(object, pos);
 	while (done < len) {
 		size_t offset = (size_t)(pos & (QUIRE_PAGE_SIZE - 1)),
 		       n = (size_t)QUIRE_PAGE_SIZE - offset;
@@ -465,42 +465,49 @@ void quire_object_set_size(struct quire_object *object, uint64_t size)
 	quire_spin_unlock(q, &object->tree_lock);
 }
 
-void quire_object_zero_tail(struct quire_object *object, uint64_t size)
+/* Zero [from, to) of the cached page that holds byte from; dirty: it is dirty then, whatever was there. */
+static void zero_range(struct quire_object *object, uint64_t from, uint64_t to, bool dirty)
 {
 	struct quire *q = object->q;
-	size_t from = (size_t)(size & (QUIRE_PAGE_SIZE - 1));
+	size_t start = (size_t)(from & (QUIRE_PAGE_SIZE - 1)), end = (size_t)QUIRE_PAGE_SIZE;
 	struct quire_page *page;
-	/* Shared memory that is cut is dirty from then on, whatever was there: Linux's has no other copy. */
-	bool used = (object->flags & QUIRE_OBJECT_SHMEM) != 0;
 
-	if (from == 0)
+	if (start == 0)
 		return;
-	page = quire_object_find_page(object, size >> QUIRE_PAGE_SHIFT);
+	if (to - from < end - start)
+		end = start + (size_t)(to - from);
+	page = quire_object_find_page(object, from >> QUIRE_PAGE_SHIFT);
 	if (!page)
 		return;
 	quire_page_lock(q, page);
 	if (owns(object, page)) {
-		const char *bytes = quire_page_kmap(q, page);
+		char *bytes = quire_page_kmap(q, page);
 
-		for (size_t i = from; i < QUIRE_PAGE_SIZE && !used; i++)
-			used = bytes[i] != 0;
-		quire_page_kunmap(q, (void *)(uintptr_t)bytes);
-		if (used) {
-			/*
-			 * Dirty too: what is behind the end on the disk must not come back when
-			 * the file grows.
-			 */
-			zero_part(q, page, from);
+		for (size_t i = start; i < end && !dirty; i++)
+			dirty = bytes[i] != 0;
+		/*
+		 * Dirty too: what is behind the end on the disk must not come back when the file
+		 * grows.
+		 */
+		if (dirty) {
+			memset(bytes + start, 0, end - start);
 			quire_page_mark_dirty(q, page);
 		}
+		quire_page_kunmap(q, bytes);
 	}
 	release_page(q, page);
 }
 
-void quire_object_forget_tail(struct quire_object *object)
+void quire_object_zero_tail(struct quire_object *object, uint64_t size)
+{
+	/* Shared memory has no other copy: Linux takes what is cut for changed. */
+	zero_range(object, size, UINT64_MAX, (object->flags & QUIRE_OBJECT_SHMEM) != 0);
+}
+
+void quire_object_forget_tail(struct quire_object *object, uint64_t to)
 {
 	if (!(object->flags & QUIRE_OBJECT_SHMEM))
-		quire_object_zero_tail(object, object->size);
+		zero_range(object, object->size, to, false);
 }
 
 /* ---- Dirty marks ------------------------------------------------------------------------- */

@@ -112,7 +112,7 @@ void quire_object_truncate(struct quire_object *object, uint64_t size)
 	quire_assert(q, size <= QUIRE_OBJECT_MAX_SIZE);
 	quire_mutex_lock(q, &object->resize);
 	if (size > object->size) {
-		quire_object_forget_tail(object);
+		quire_object_forget_tail(object, UINT64_MAX);
 		quire_object_set_size(object, size);
 	} else {
 		quire_object_set_size(object, size);

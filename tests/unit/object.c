@@ -546,6 +546,28 @@ static void what_an_extension_adds_reads_as_zeroes(void **state)
 	assert_null(disk_delete(d));
 }
 
+/* What lies between the old end and a write behind it is zeroed; what is left behind the new end stays for now. */
+static void a_write_behind_the_end_zeroes_up_to_it(void **state)
+{
+	struct disk *d = disk_new(q, PAGE + 100);
+	struct quire_page *page;
+	unsigned char *bytes;
+
+	(void)state;
+	assert_int_equal(quire_object_get_page(&d->object, 1, &page), 0);
+	bytes = quire_page_kmap(q, page);
+	bytes[300] = bytes[805] = 0x77;
+	assert_int_equal(quire_object_write(&d->object, PAGE + 648, "x", 1), 1);
+	assert_int_equal(bytes[300], 0);
+	assert_int_equal(bytes[805], 0x77);
+	quire_object_truncate(&d->object, PAGE + 900);
+	assert_int_equal(bytes[648], 'x');
+	assert_int_equal(bytes[805], 0);
+	quire_page_kunmap(q, bytes);
+	quire_page_put(q, page);
+	assert_null(disk_delete(d));
+}
+
 /* Linux's tmpfs keeps what a store through a mapping has left behind the end, and a cut makes a page dirty. */
 static void shared_memory_that_grows_keeps_its_tail(void **state)
 {
@@ -1175,6 +1197,7 @@ int main(void)
 		TEST(write_that_fails_to_read_changes_nothing),
 		TEST(truncate_zeroes_the_rest_of_the_last_page),
 		TEST(what_an_extension_adds_reads_as_zeroes),
+		TEST(a_write_behind_the_end_zeroes_up_to_it),
 		TEST(shared_memory_that_grows_keeps_its_tail),
 		TEST(truncate_to_nothing_drops_every_page),
 		TEST(punch_hole_frees_the_pages_and_the_disk),

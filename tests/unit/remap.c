@@ -481,6 +481,22 @@ static void several_areas_may_end_in_a_hole_but_not_begin_in_one(void **state)
 	assert_int_equal(remap(30, 6, 7, FIXED, 0), -QUIRE_EFAULT);
 }
 
+/* A file that places its areas itself is not moved along with others. */
+static void files_that_move_alone(void **state)
+{
+	disk->file.flags |= QUIRE_FILE_MOVES_ALONE;
+	put_file(space.mm, P(0), 4, VM_RW | VM_S, &disk->file, 0);
+	map_at(4, 4, "rw");
+	assert_int_equal(remap(0, 8, 8, FIXED, 20), -QUIRE_EFAULT);
+	assert_int_equal(remap(2, 3, 3, FIXED, 20), -QUIRE_EFAULT);
+	assert_picture("0-4 rw-s, 4-8 rw-p");
+	assert_int_equal(remap(0, 4, 4, FIXED, 20), P(20));
+	assert_picture("4-8 rw-p, 20-24 rw-s");
+	/* What comes before it is moved. */
+	assert_int_equal(remap(4, 20, 20, FIXED, 40), -QUIRE_EFAULT);
+	assert_picture("20-24 rw-s, 40-44 rw-p");
+}
+
 static void several_areas_of_files(void **state)
 {
 	put_file(space.mm, P(0), 4, VM_RW | VM_S, &disk->file, 0);
@@ -941,6 +957,7 @@ int main(void)
 		remap_test(several_areas_keep_their_distances),
 		remap_test(several_areas_may_end_in_a_hole_but_not_begin_in_one),
 		remap_test(several_areas_of_files),
+		remap_test(files_that_move_alone),
 		remap_test(several_areas_up_to_a_seal),
 		remap_test(several_areas_onto_a_seal),
 		remap_test(sealed_areas_stay),

@@ -770,18 +770,35 @@ static enum step_area area_at(struct player *p, struct quire_mm *mm, uint64_t ad
  * An access beyond the end of a file maps what else is in the cache around it; but of a disk file Linux does not map the last
  * page, if that is the first one of those, and nothing was mapped yet within the same two megabytes.
  */
-static bool meets_last_page(struct player *p, struct quire_mm *mm, uint64_t addr)
+static bool meets_last_page(const struct quire_vma *vma, uint64_t addr)
 {
-	struct quire_vma *vma = quire_find_vma(mm, addr);
-	uint64_t first, last;
+	uint64_t first = addr & ~(AROUND_BYTES - 1);
 
-	if (!maps_disk(p, mm, addr))
-		return false;
-	last = quire_size_pages(vma->object->size);
-	first = addr & ~(AROUND_BYTES - 1);
 	if (first < vma->start)
 		first = vma->start;
-	return (first - vma->start) / PAGE + vma->pgoff + 1 == last;
+	return (first - vma->start) / PAGE + vma->pgoff + 1 == quire_size_pages(vma->object->size);
+}
+
+static void lose_last_page(struct player *p)
+{
+	if (p->disk_rule == PLAY_NR_RULES)
+		p->disk_rule = PLAY_RULE_LAST_PAGE;
+}
+
+/* After a call that may have made pages present: has it met the end of a disk file? */
+static void look_for_last_page(struct player *p, struct quire_mm *mm)
+{
+	struct quire_vma *vma;
+	uint64_t addr;
+
+	for (vma = quire_find_vma(mm, 0); vma; vma = quire_find_vma(mm, vma->end)) {
+		if (vma->object != p->file[STEP_FILE_DISK].object ||
+		    (vma->end - vma->start) / PAGE + vma->pgoff <= quire_size_pages(vma->object->size))
+			continue;
+		for (addr = vma->start; addr < vma->end && addr < vma->start + STEP_FILE_PAGES * PAGE; addr += PAGE)
+			if (meets_last_page(vma, addr))
+				lose_last_page(p);
+	}
 }
 
 static void make_access(struct player *p, const struct step *s, const uint64_t *a, struct record *r)
@@ -797,9 +814,9 @@ static void make_access(struct player *p, const struct step *s, const uint64_t *
 		machine_store(p->machine, a[0], &byte, 1, &sig);
 	else
 		machine_fetch(p->machine, a[0], &byte, 1, &sig);
-	if (sig.signo == QUIRE_SIGBUS && s->kind != STEP_STORE && p->disk_rule == PLAY_NR_RULES &&
-	    meets_last_page(p, p->mm[s->process], sig.addr))
-		p->disk_rule = PLAY_RULE_LAST_PAGE;
+	if (sig.signo == QUIRE_SIGBUS && s->kind != STEP_STORE && maps_disk(p, p->mm[s->process], sig.addr) &&
+	    meets_last_page(quire_find_vma(p->mm[s->process], sig.addr), sig.addr))
+		lose_last_page(p);
 	r->signo = sig.signo;
 	r->code = sig.code;
 	r->address = sig.addr;
@@ -902,12 +919,22 @@ static bool is_possible(const struct player *p, const struct step *s)
 	return s->kind != STEP_EXIT || s->process != 0;
 }
 
+/* Locks may make any mapping do so. */
+static bool makes_present(int nr, const uint64_t *a)
+{
+	return nr == SYS_mmap || nr == SYS_mremap || nr == SYS_mlock || nr == SYS_mlock2 || nr == SYS_mlockall ||
+	       nr == SYS_mprotect || nr == SYS_remap_file_pages ||
+	       (nr == SYS_madvise && (a[2] == MADV_POPULATE_READ || a[2] == MADV_POPULATE_WRITE));
+}
+
 static void make_step(struct player *p, const struct step *s, const uint64_t *a, struct record *r)
 {
 	run_in(p, s->process);
 	switch (s->kind) {
 	case STEP_CALL:
 		r->result = call(p, s, a);
+		if (makes_present(s->nr, a))
+			look_for_last_page(p, p->mm[s->process]);
 		if (s->nr == SYS_mincore)
 			memcpy(r->vec, p->vec, sizeof(r->vec));
 		break;
