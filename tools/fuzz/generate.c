@@ -94,6 +94,7 @@ const char *generate_profile(const char *name)
 struct draw {
 	uint64_t state;
 	const struct profile *profile;
+	uint16_t weight[NR_MAKES]; /* the profile's */
 	bool no_random;
 	bool pages_out; /* MADV_PAGEOUT is among the advices: after it little can be said of which pages are there */
 	unsigned alive; /* processes that may be there, a bit each; nobody knows whether a fork was refused */
@@ -511,8 +512,8 @@ static enum make choose_make(struct draw *d, unsigned total)
 {
 	unsigned pick = (unsigned)below(d, total), i;
 
-	for (i = 0; pick >= d->profile->weight[i]; i++)
-		pick -= d->profile->weight[i];
+	for (i = 0; pick >= d->weight[i]; i++)
+		pick -= d->weight[i];
 	return (enum make)i;
 }
 
@@ -530,8 +531,14 @@ void generate_round(struct round *round, uint64_t seed, const char *profile, uns
 	round->no_random = d.no_random;
 	round->left_out = NULL;
 	draw_limits(&d, round);
+	memcpy(d.weight, d.profile->weight, sizeof(d.weight));
+	/* Whoever asks for processes gets them, of whatever profile. */
+	if (processes > 1 && !d.weight[MAKE_FORK]) {
+		d.weight[MAKE_FORK] = 25;
+		d.weight[MAKE_EXIT] = 15;
+	}
 	for (i = 0; i < NR_MAKES; i++)
-		total += d.profile->weight[i];
+		total += d.weight[i];
 	round->nr_steps = d.profile->steps / 2 + (unsigned)below(&d, d.profile->steps / 2);
 	for (i = 0; i < round->nr_steps; i++) {
 		struct step *s = &round->steps[i];
