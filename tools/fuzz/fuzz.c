@@ -157,6 +157,12 @@ static void play_rounds(struct player *p, struct shared *s, const struct fuzz_op
 			break;
 		generate_round(&round, add(&s->next_round, 1), o->profile, o->processes);
 		result = player_play(p, &round);
+		/* Not even one: it is the host's doing. */
+		if (result->verdict == PLAY_FAILED && !__atomic_load_n(&s->rounds, __ATOMIC_RELAXED)) {
+			snprintf(s->cannot, sizeof(s->cannot), "%.*s", (int)strcspn(result->what.p, "\n"), result->what.p);
+			__atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
+			break;
+		}
 		if (result->verdict == PLAY_FAILED) {
 			tool_warn("round %llu: %s", (unsigned long long)round.seed, result->what.p);
 			__atomic_store_n(&s->failed, 1, __ATOMIC_RELAXED);
@@ -274,7 +280,7 @@ int fuzz_run(const struct fuzz_options *o)
 	}
 	progress_clear(&progress);
 	if (s->cannot[0] && !s->rounds) {
-		printf("fuzz: skipped: this host does not allow %s\n", s->cannot);
+		printf("fuzz: skipped: no round can be played here: %s\n", s->cannot);
 		result = SKIPPED;
 	} else {
 		result = summary(s, o, seed, tool_now() - start);
