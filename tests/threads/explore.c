@@ -52,6 +52,8 @@ struct ranges {
  *	                . .   . B B B . .       behind the heap (anon), over the bound of both areas (file)
  *	4 (not file)    . .   A A . . . .
  *	                . .   . B . . . .       the page of zeroes
+ *	5 (file)        . .   . . . . . A       untouched, private
+ *	                . .   . . . . B B
  */
 static const struct ranges ranges[] = {
 	{ { 1, 1, 1 }, { 2, 2, 2 } },
@@ -59,9 +61,13 @@ static const struct ranges ranges[] = {
 	{ { 0, 1, 1 }, { 4, 1, 3 } },
 	{ { 5, 3, 4 }, { 2, 3, 3 } },
 	{ { 2, 3, 2 }, { 2, 1, 2 } },
+	{ { 7, 6, 6 }, { 1, 2, 2 } },
 };
 
-#define NR_RANGES 5u
+#define NR_RANGES 6u
+
+/* Where each thread's mremap moves to. */
+static const uint8_t target_of[EXPLORER_MOST_THREADS] = { 9, 10, 6 };
 
 static bool thorough;
 
@@ -82,7 +88,7 @@ static bool makes_sense(enum scene scene, const enum verb *verbs, unsigned nr, u
 	}
 	if (scene == LEAVING && !exits)
 		return false;
-	if (geometry == 4 && scene == FILES)
+	if ((geometry == 4 && scene == FILES) || (geometry == 5 && scene != FILES))
 		return false;
 	for (unsigned i = 0; i < nr && geometry && !thorough; i++) {
 		if (verbs[i] == V_STORES)
@@ -118,7 +124,7 @@ static void fill_program(struct program *p, enum scene scene, enum verb v, const
 		break;
 	case V_MREMAP:
 		c.kind = MREMAP;
-		c.what = (uint8_t)(thread == 0 ? 9 : thread == 1 ? 10 : 6);
+		c.what = target_of[thread];
 		break;
 	case V_BRK:
 		c = (struct call){ .kind = BRK, .page = thread == 1 ? 5 : first };
@@ -171,9 +177,13 @@ static const char *build_case(const struct test_case *c, struct explorer_test *t
 	const struct ranges *r = &ranges[c->geometry];
 	uint8_t common = 0;
 
-	/* Accesses go where all ranges meet. */
+	/* Accesses go where all ranges meet; or in one case to where page 1 is moved. */
 	for (unsigned i = 0; i < c->nr_threads; i++)
 		common = r->first[i] > common ? r->first[i] : common;
+	for (unsigned i = 0; i < c->nr_threads && c->geometry == 2; i++) {
+		if (c->verb[i] == V_MREMAP)
+			common = (uint8_t)(target_of[i] + 1 - r->first[i]);
+	}
 	for (unsigned i = 0; i < c->nr_threads; i++)
 		fill_program(&programs[i], c->scene, c->verb[i], r, i, common);
 	world_build(c->scene, programs, c->nr_threads, test);
