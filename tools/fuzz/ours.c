@@ -768,15 +768,26 @@ static enum step_area area_at(struct player *p, struct quire_mm *mm, uint64_t ad
 
 /*
  * An access beyond the end of a file maps what else is in the cache around it; but of a disk file Linux does not map the last
- * page, if that is the first one of those, and nothing was mapped yet within the same two megabytes.
+ * page, if that is the first one of those that is cached, and nothing was mapped yet within the same two megabytes.
  */
-static bool meets_last_page(const struct quire_vma *vma, uint64_t addr)
+static bool meets_last_page(struct player *p, const struct quire_vma *vma, uint64_t addr)
 {
-	uint64_t first = addr & ~(AROUND_BYTES - 1);
+	uint64_t first = addr & ~(AROUND_BYTES - 1), index, last = quire_size_pages(vma->object->size) - 1;
+	struct quire_page *page;
 
 	if (first < vma->start)
 		first = vma->start;
-	return (first - vma->start) / PAGE + vma->pgoff + 1 == quire_size_pages(vma->object->size);
+	index = (first - vma->start) / PAGE + vma->pgoff;
+	if (!vma->object->size || last < index || last - index >= AROUND_BYTES / PAGE)
+		return false;
+	for (; index < last; index++) {
+		page = quire_object_find_page(vma->object, index);
+		if (page) {
+			quire_page_put(p->q, page);
+			return false;
+		}
+	}
+	return true;
 }
 
 static void lose_last_page(struct player *p)
@@ -796,7 +807,7 @@ static void look_for_last_page(struct player *p, struct quire_mm *mm)
 		    (vma->end - vma->start) / PAGE + vma->pgoff <= quire_size_pages(vma->object->size))
 			continue;
 		for (addr = vma->start; addr < vma->end && addr < vma->start + STEP_FILE_PAGES * PAGE; addr += PAGE)
-			if (meets_last_page(vma, addr))
+			if (meets_last_page(p, vma, addr))
 				lose_last_page(p);
 	}
 }
@@ -815,7 +826,7 @@ static void make_access(struct player *p, const struct step *s, const uint64_t *
 	else
 		machine_fetch(p->machine, a[0], &byte, 1, &sig);
 	if (sig.signo == QUIRE_SIGBUS && s->kind != STEP_STORE && maps_disk(p, p->mm[s->process], sig.addr) &&
-	    meets_last_page(quire_find_vma(p->mm[s->process], sig.addr), sig.addr))
+	    meets_last_page(p, quire_find_vma(p->mm[s->process], sig.addr), sig.addr))
 		lose_last_page(p);
 	r->signo = sig.signo;
 	r->code = sig.code;
