@@ -232,7 +232,8 @@ int quire_exec(struct quire_mm **mm, const struct quire_layout *layout);
 void quire_layout_init(struct quire_layout *layout, bool compat, bool legacy, uint64_t stack_limit, uint64_t random);
 
 /* Put an area in as the loader finds it, with its exact flags: vdso, first stack, a space taken over
- * from elsewhere. Merges with nothing. Accounts. -EINVAL, -EEXIST (range taken), -ENOMEM. */
+ * from elsewhere. Merges with nothing. Accounts. -EINVAL (no such range; LOCKONFAULT without LOCKED, SHARED with
+ * neither file nor ops nor raw frames), -EEXIST (range taken), -ENOMEM. */
 struct quire_area_desc {
 	quire_uaddr_t start, end;
 	uint64_t flags; /* QUIRE_VM_* */

@@ -474,12 +474,24 @@ static int insert_locked(struct quire_mm *mm, const struct quire_area_desc *desc
 	return 0;
 }
 
+/* What quire_mm_check() would call broken is not put in. */
+static bool is_an_area(const struct quire_mm *mm, const struct quire_area_desc *desc)
+{
+	const uint64_t raw = QUIRE_VM_PFNMAP | QUIRE_VM_MIXEDMAP;
+
+	if (((desc->start | desc->end) & ~QUIRE_PAGE_MASK) || desc->start >= desc->end ||
+	    desc->end > mm->layout.task_size)
+		return false;
+	if ((desc->flags & QUIRE_VM_LOCKED_MASK) == QUIRE_VM_LOCKONFAULT)
+		return false;
+	return !(desc->flags & QUIRE_VM_SHARED) || desc->file || desc->ops || (desc->flags & raw);
+}
+
 int quire_insert_vm_area(struct quire_mm *mm, const struct quire_area_desc *desc)
 {
 	int err;
 
-	if (((desc->start | desc->end) & ~QUIRE_PAGE_MASK) || desc->start >= desc->end ||
-	    desc->end > mm->layout.task_size)
+	if (!is_an_area(mm, desc))
 		return -QUIRE_EINVAL;
 	quire_mutex_lock(mm->q, &mm->lock);
 	err = insert_locked(mm, desc);

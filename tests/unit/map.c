@@ -673,6 +673,11 @@ static void found_areas_are_put_in_as_they_are(void **state)
 	assert_int_equal(quire_insert_vm_area(space.mm, &desc), -QUIRE_EINVAL);
 	desc = (struct quire_area_desc){ .start = P(4), .end = 0x800000000000, .flags = VM_RW };
 	assert_int_equal(quire_insert_vm_area(space.mm, &desc), -QUIRE_EINVAL);
+	/* Neither exists: faulted in only, but not locked; shared with nobody. */
+	desc = (struct quire_area_desc){ .start = P(4), .end = P(5), .flags = VM_RW | QUIRE_VM_LOCKONFAULT };
+	assert_int_equal(quire_insert_vm_area(space.mm, &desc), -QUIRE_EINVAL);
+	desc = (struct quire_area_desc){ .start = P(4), .end = P(5), .flags = VM_RW | VM_S };
+	assert_int_equal(quire_insert_vm_area(space.mm, &desc), -QUIRE_EINVAL);
 	desc = (struct quire_area_desc){ .start = P(4), .end = P(5), .flags = VM_R | QUIRE_VM_LOCKED,
 					 .file = &disk->file, .pgoff = 3 };
 	assert_int_equal(quire_insert_vm_area(space.mm, &desc), 0);
