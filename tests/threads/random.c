@@ -126,8 +126,8 @@ const char *__tsan_default_options(void)
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "race:^zero_part$\nrace:^quire_object_zero_tail$\nrace:^quire_object_read$\nrace:^quire_object_write$\n"
-	       "race:^copy_buffer$\nrace:^copy_bytes$\nrace:^map_copy$\nrace:^fill_frame$\n";
+	return "race:^zero_range$\nrace:^quire_object_read$\nrace:^quire_object_write$\nrace:^copy_buffer$\nrace:^copy_bytes$\n"
+	       "race:^map_copy$\nrace:^fill_frame$\n";
 }
 
 static uint32_t round_is_over;

@@ -140,13 +140,14 @@ static uint32_t any_prot(struct cpu *cpu)
 /* ---- Calls ------------------------------------------------------------------------------- */
 
 /* Whatever was placed outside of the windows is used a little and goes again. */
-static void use_and_unmap(struct cpu *cpu, uint64_t addr, uint64_t len)
+static void use_and_unmap(struct cpu *cpu, uint64_t addr, uint64_t len, bool shared)
 {
-	char byte = 1;
+	uint64_t value = tag(shared ? KIND_SHARED : KIND_PRIVATE, cpu->proc->id, addr);
+	char byte;
 
 	if (addr < WILD_END)
 		return;
-	(void)machine_store(sea.m, addr, &byte, 1, NULL);
+	(void)machine_store(sea.m, addr, &value, 8, NULL);
 	(void)machine_load(sea.m, addr + len - 1, &byte, 1, NULL);
 	log_it(cpu, "munmap", addr, len, 0, 0, quire_munmap(cpu->proc->mm, addr, len));
 }
@@ -183,7 +184,7 @@ static void call_mmap(struct cpu *cpu, struct range r)
 			!file ? NULL : read_only ? &sea.wild_file.read_only : &sea.wild_file.file, file ? offset : 0);
 	log_it(cpu, file ? "mmap file" : "mmap", r.addr, r.len, prot, flags, at);
 	if (at > 0)
-		use_and_unmap(cpu, (uint64_t)at, r.len);
+		use_and_unmap(cpu, (uint64_t)at, r.len, r.shared);
 }
 
 static void call_mremap(struct cpu *cpu, struct range r)
@@ -208,7 +209,7 @@ static void call_mremap(struct cpu *cpu, struct range r)
 	at = quire_mremap(cpu->proc->mm, r.addr, r.shared && one_in(cpu, 10) ? 0 : r.len, len, (uint32_t)flags, to);
 	log_it(cpu, "mremap", r.addr, r.len, len, flags | to, at);
 	if (at > 0)
-		use_and_unmap(cpu, (uint64_t)at, len);
+		use_and_unmap(cpu, (uint64_t)at, len, r.shared);
 }
 
 static void call_madvise(struct cpu *cpu, struct range r)
