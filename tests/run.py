@@ -146,7 +146,7 @@ class Section:
         self.directory, self.tests = None, []
         for configuration in configurations:
             directory = built_for(configuration)
-            self.tests = tests_of(directory, suite, pattern) if directory else []
+            self.tests = tests_of(directory, suite, pattern, NOT_IN.get(configuration)) if directory else []
             if self.tests:
                 self.directory = directory
                 break
@@ -200,10 +200,18 @@ def built_for(name, directories={}):
     return directories.get(name)
 
 
-def tests_of(directory, suite, pattern):
+# As `make test` has it: a configuration, the suite that it leaves to another.
+NOT_IN = {"debug": "release", "release": "debug"}
+
+
+def tests_of(directory, suite, pattern, without):
     listed = json.loads(run(["meson", "introspect", "--tests", directory], capture_output=True).stdout)
-    return sorted({test["name"] for test in listed
-                   if any(s.split(":")[-1] == suite for s in test["suite"]) and re.search(pattern, test["name"])})
+    names = set()
+    for test in listed:
+        suites = [s.split(":")[-1] for s in test["suite"]]
+        if suite in suites and without not in suites and re.search(pattern, test["name"]):
+            names.add(test["name"])
+    return sorted(names)
 
 
 def summary(section, result):
