@@ -91,9 +91,9 @@ static error_t parse_fuzz(int key, char *arg, struct argp_state *state)
 	case 'q':
 		o->quiet = true;
 		break;
-	case ARGP_KEY_ARG:
-		o->cases = tool_realloc(o->cases, (o->nr_cases + 1) * sizeof(*o->cases));
-		o->cases[o->nr_cases++] = arg;
+	case ARGP_KEY_ARGS:
+		o->cases = state->argv + state->next;
+		o->nr_cases = (size_t)(state->argc - state->next);
 		break;
 	case ARGP_KEY_END:
 		if (all->cases && !o->nr_cases)
