@@ -54,6 +54,8 @@ struct ranges {
  *	                . .   . B . . . .       the page of zeroes
  *	5 (file)        . .   . . . . . A       untouched, private
  *	                . .   . . . . B B
+ *	6 (not file)    s A   . . . . . .       accesses beside what is unmapped, in a table that becomes empty
+ *	                . B   . . . . . .
  */
 static const struct ranges ranges[] = {
 	{ { 1, 1, 1 }, { 2, 2, 2 } },
@@ -62,25 +64,31 @@ static const struct ranges ranges[] = {
 	{ { 5, 3, 4 }, { 2, 3, 3 } },
 	{ { 2, 3, 2 }, { 2, 1, 2 } },
 	{ { 7, 6, 6 }, { 1, 2, 2 } },
+	{ { 1, 1, 1 }, { 1, 1, 1 } },
 };
 
-#define NR_RANGES 6u
+#define NR_RANGES 7u
 
 /* Where each thread's mremap moves to. */
 static const uint8_t target_of[EXPLORER_MOST_THREADS] = { 9, 10, 6 };
 
 static bool thorough;
 
-/* The two stores of one thread are many schedules: where pages 1 and 2 lie in different tables will do, but for --thorough. */
+/*
+ * What is left for --thorough: two stores of one thread but where pages 1 and 2 lie in different tables, and most ranges of
+ * files that a child has too.
+ */
 static bool makes_sense(enum scene scene, const enum verb *verbs, unsigned nr, unsigned geometry)
 {
-	bool any_range = false, exits = false;
+	bool any_range = false, exits = false, file = scene == FILES || scene == HEIRS, family = false, accesses = false;
 
 	for (unsigned i = 0; i < nr; i++) {
-		if (verbs[i] == V_TRUNCATE && scene != FILES)
+		if (verbs[i] == V_TRUNCATE && !file)
 			return false;
-		if (verbs[i] == V_BRK && scene == FILES)
+		if (verbs[i] == V_BRK && file)
 			return false;
+		family |= verbs[i] == V_EXIT || verbs[i] == V_FORK || verbs[i] == V_TRUNCATE;
+		accesses |= verbs[i] <= V_STORES;
 		if (verbs[i] == V_EXIT && (exits || scene == ANON || scene == FILES))
 			return false;
 		exits |= verbs[i] == V_EXIT;
@@ -88,7 +96,9 @@ static bool makes_sense(enum scene scene, const enum verb *verbs, unsigned nr, u
 	}
 	if (scene == LEAVING && !exits)
 		return false;
-	if ((geometry == 4 && scene == FILES) || (geometry == 5 && scene != FILES))
+	if (scene == HEIRS && (!family || (!thorough && geometry != 0 && geometry != 5)))
+		return false;
+	if ((geometry == 4 && file) || (geometry == 5 && !file) || (geometry == 6 && (file || !accesses)))
 		return false;
 	for (unsigned i = 0; i < nr && geometry && !thorough; i++) {
 		if (verbs[i] == V_STORES)
@@ -113,7 +123,7 @@ static void fill_program(struct program *p, enum scene scene, enum verb v, const
 		break;
 	case V_MMAP:
 		c.kind = MMAP;
-		c.what = scene == FILES && thread == 1;
+		c.what = (scene == FILES || scene == HEIRS) && thread == 1;
 		break;
 	case V_MUNMAP:
 		c.kind = MUNMAP;
@@ -184,6 +194,8 @@ static const char *build_case(const struct test_case *c, struct explorer_test *t
 		if (c->verb[i] == V_MREMAP)
 			common = (uint8_t)(target_of[i] + 1 - r->first[i]);
 	}
+	if (c->geometry == 6)
+		common = 0;
 	for (unsigned i = 0; i < c->nr_threads; i++)
 		fill_program(&programs[i], c->scene, c->verb[i], r, i, common);
 	world_build(c->scene, programs, c->nr_threads, test);

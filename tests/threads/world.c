@@ -22,7 +22,7 @@
 #define MOST_OUTCOMES 96
 #define BYTE_OF_THIRD 0xfd0 /* where the third of three threads stores: a store that is lost shows */
 
-const char *const scene_names[NR_SCENES] = { "anon", "forked", "file", "leaving" };
+const char *const scene_names[NR_SCENES] = { "anon", "forked", "file", "heirs", "leaving" };
 
 static struct world {
 	enum scene scene;
@@ -55,6 +55,11 @@ static void must(bool ok, const char *what)
 		explorer_fail("building the world: %s", what);
 }
 
+static bool has_file(void)
+{
+	return w.scene == FILES || w.scene == HEIRS;
+}
+
 static void put_byte(quire_uaddr_t addr, unsigned char byte)
 {
 	must(machine_store(w.m, addr + 0x10, &byte, 1, NULL) == 0, "store");
@@ -79,11 +84,12 @@ static void build_anon(void)
 {
 	must(quire_brk(w.mm, P(4)) == P(4), "brk");
 	map(6, 2, QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL);
-	put_byte(P(0), 0x10);
 	put_byte(P(1), 0x11);
 	put_byte(P(6), 0x16);
-	if (w.scene == FORKED)
+	if (w.scene == FORKED) {
+		put_byte(P(0), 0x10);
 		put_byte(P(2), 0x12);
+	}
 	touch(P(3));
 }
 
@@ -107,7 +113,7 @@ static void warm(void)
 		for (unsigned page = 0; page < 8; page++) {
 			unsigned char byte;
 
-			if (page == 7 || (w.scene == FILES ? false : page == 2 || page == 4 || page == 5))
+			if (page == 7 || (!has_file() && (page == 0 || page == 2 || page == 4 || page == 5)))
 				continue;
 			(void)machine_load(w.m, P(page) + 0x10, &byte, 1, NULL);
 		}
@@ -117,7 +123,7 @@ static void warm(void)
 		if (w.scene == FORKED)
 			put_byte(P(0), 0x30);
 		else
-			put_byte(P(1), w.scene == FILES ? 0x21 : 0x11);
+			put_byte(P(1), has_file() ? 0x21 : 0x11);
 	}
 	machine_cpu_turn(w.m, 0);
 }
@@ -163,14 +169,14 @@ void world_build(enum scene scene, const struct program *programs, unsigned nr_t
 	machine_set_quiet(w.m, true);
 	w.disk = disk_new(w.q, FILE_PAGES * PAGE);
 	create_space();
-	if (scene == FILES)
+	if (has_file())
 		build_file();
 	else
 		build_anon();
-	if (scene == FORKED) {
+	if (scene == FORKED || scene == HEIRS)
 		must(quire_fork(w.mm, &w.sibling) == 0, "fork");
+	if (scene == FORKED)
 		put_byte(P(0), 0x30);
-	}
 	for (unsigned i = 1; i < nr_threads && scene == LEAVING; i++)
 		quire_mmget(w.mm);
 	warm();
@@ -191,7 +197,7 @@ static int64_t access_answer(int err, unsigned char byte, const struct quire_sig
 
 static int64_t do_exit(void)
 {
-	if (w.scene == FORKED) {
+	if (w.sibling) {
 		w.sibling_gone = true;
 		quire_mmput(w.sibling);
 	} else {
@@ -392,7 +398,7 @@ static void describe(void)
 				add_space("\n  child ", w.child[t][i]);
 		}
 	}
-	if (w.scene == FILES) {
+	if (has_file()) {
 		add_text("\n  file ");
 		add_number((int64_t)w.disk->object.size, 10);
 	}

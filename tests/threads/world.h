@@ -3,12 +3,13 @@
  * What the schedule explorer's threads do: calls on a small world that is built afresh for each case, and the judge
  * who looks at what is left. Pages are counted from P(0), two pages below a bound of leaf tables.
  *
- *	anon     heap |-0-1-2-3-|     |-6-7-|     0, 1 and 6 written, 3 read, 2 untouched; private anonymous
- *	forked   the same, 2 written too, after a fork whose child still lives; page 0 written since
+ *	anon     heap |-0-1-2-3-|     |-6-7-|     1 and 6 written, 3 read, 0 and 2 untouched; private anonymous
+ *	forked   the same, 0 and 2 written too, after a fork whose child still lives; page 0 written since
  *	file     shared |-0-1-2-3-| private |-4-5-6-7-|, both of pages 0 to 3 of a file; 1 and 5 written, 7 untouched
  *
  * Every CPU has in its TLB what it could read, and one page that it could write to.
  *
+ *	heirs    the same after a fork whose child still lives
  *	leaving  as anon, with two users: each thread ends by putting the space, and the last one takes it apart
  */
 #ifndef QUIRE_TESTS_WORLD_H
@@ -21,7 +22,7 @@
 #define FILE_PAGES 4
 #define MOST_CALLS 3
 
-enum scene { ANON, FORKED, FILES, LEAVING, NR_SCENES };
+enum scene { ANON, FORKED, FILES, HEIRS, LEAVING, NR_SCENES };
 extern const char *const scene_names[NR_SCENES];
 
 enum kind {
