@@ -38,8 +38,8 @@ struct quire_file_ops {
 	int (*page_mkwrite)(struct quire_object *object, struct quire_page *page);
 	/*
 	 * fallocate(PUNCH_HOLE) behind madvise(MADV_REMOVE): free [start, end) bytes, both page
-	 * aligned. The object's pages there have been dropped already. Called by
-	 * quire_object_punch_hole(). NULL: EOPNOTSUPP.
+	 * aligned. The object's pages there have been dropped already, and none is read in
+	 * meanwhile. Called by quire_object_punch_hole(). NULL: EOPNOTSUPP.
 	 */
 	int (*punch_hole)(struct quire_object *object, uint64_t start, uint64_t end);
 	/*
@@ -82,6 +82,8 @@ struct quire_object {
 	struct quire_radix_node *tree; /* radix tree of pages by index; readers under a grace
 				        * period */
 	uint64_t nr_pages;         /* under tree_lock */
+	uint64_t hole_first, hole_end; /* pages that are not read in: a hole is being punched there;
+				    * changed under resize and tree_lock */
 	uint64_t committed_pages;  /* promised to it (quire_mms.committed), given back when it
 				    * goes; set by its maker */
 	uint64_t truncations;      /* grows before each unmapping of a range. A fault that is
@@ -245,9 +247,9 @@ void quire_object_unmap(struct quire_object *object, uint64_t first, uint64_t la
 void quire_object_drop(struct quire_object *object, uint64_t first, uint64_t last);
 
 /*
- * Free [start, end) bytes, page aligned, which then read as zeroes: drop, ops->punch_hole, and
- * drop what was read in between. -EOPNOTSUPP: nothing happened; or what punch_hole said. May
- * sleep.
+ * Free [start, end) bytes, page aligned, which then read as zeroes: drop, then ops->punch_hole; who
+ * wants one of these pages meanwhile waits. -EOPNOTSUPP: nothing happened; or what punch_hole
+ * said. May sleep.
  */
 int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_t end);
 

@@ -141,7 +141,7 @@ static bool is_tracked(const struct quire_object *object)
 /*
  * A new page for index, locked, not up to date, in the tree, with a reference for the caller.
  * -EEXIST: somebody was first; -EFAULT: index lies beyond the end, and within_size was asked
- * for; -ENOMEM.
+ * for; -EAGAIN: a hole is being punched there; -ENOMEM.
  */
 static int insert_page(struct quire_object *object, uint64_t index, bool within_size,
 		       struct quire_page **out)
@@ -163,6 +163,8 @@ static int insert_page(struct quire_object *object, uint64_t index, bool within_
 	quire_spin_lock(q, &object->tree_lock);
 	if (within_size && index >= quire_size_pages(object->size))
 		err = -QUIRE_EFAULT;
+	else if (index >= object->hole_first && index < object->hole_end)
+		err = -QUIRE_EAGAIN;
 	else
 		err = quire_radix_insert(q, &object->tree, index, page);
 	if (!err)
@@ -299,17 +301,24 @@ int quire_object_get_page(struct quire_object *object, uint64_t index, struct qu
 	int err;
 
 	*out = NULL;
-	if (index >= quire_size_pages(quire_load_acquire(&object->size)))
-		return -QUIRE_EFAULT;
-	page = quire_object_find_page(object, index);
-	if (page && is_uptodate(page)) {
-		*out = page;
-		return 0;
-	}
-	if (page)
-		quire_page_put(q, page);
+	do {
+		if (index >= quire_size_pages(quire_load_acquire(&object->size)))
+			return -QUIRE_EFAULT;
+		page = quire_object_find_page(object, index);
+		if (page && is_uptodate(page)) {
+			*out = page;
+			return 0;
+		}
+		if (page)
+			quire_page_put(q, page);
 
-	err = grab_page(object, index, true, &page);
+		err = grab_page(object, index, true, &page);
+		if (err == -QUIRE_EAGAIN) {
+			/* Until the hole is there. */
+			quire_mutex_lock(q, &object->resize);
+			quire_mutex_unlock(q, &object->resize);
+		}
+	} while (err == -QUIRE_EAGAIN);
 	if (err)
 		return err;
 	if (!is_uptodate(page))

@@ -143,6 +143,19 @@ void quire_object_drop(struct quire_object *object, uint64_t first, uint64_t las
 	quire_mutex_unlock(object->q, &object->resize);
 }
 
+/* Pages [first, end) are not read in until it is told otherwise. Only who has resize writes. */
+static void set_hole(struct quire_object *object, uint64_t first, uint64_t end)
+{
+	quire_spin_lock(object->q, &object->tree_lock);
+	object->hole_first = first;
+	object->hole_end = end;
+	quire_spin_unlock(object->q, &object->tree_lock);
+}
+
+/*
+ * What is dropped may be newer than the storage: who read it in again before the hole is there
+ * would find what it was once, and if it were written back behind the hole it would come back.
+ */
 int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_t end)
 {
 	uint64_t first = start >> QUIRE_PAGE_SHIFT, last = (end >> QUIRE_PAGE_SHIFT) - 1;
@@ -153,9 +166,10 @@ int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_
 	if (start >= end)
 		return 0;
 	quire_mutex_lock(object->q, &object->resize);
+	set_hole(object, first, last + 1);
 	drop_locked(object, first, last);
 	err = object->ops->punch_hole(object, start, end);
-	drop_locked(object, first, last);
+	set_hole(object, 0, 0);
 	quire_mutex_unlock(object->q, &object->resize);
 	return err;
 }

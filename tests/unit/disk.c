@@ -90,6 +90,8 @@ static int disk_hole(struct quire_object *object, uint64_t start, uint64_t end)
 {
 	struct disk *d = disk_of(object);
 
+	if (d->in_hole)
+		d->in_hole(d);
 	d->holes++;
 	d->hole_start = start;
 	d->hole_end = end;

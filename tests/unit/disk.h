@@ -22,6 +22,7 @@ struct disk {
 	/* called by each, before it does anything; may be NULL */
 	void (*in_read)(struct disk *d, struct quire_page *page);
 	void (*in_write)(struct disk *d, struct quire_page *page);
+	void (*in_hole)(struct disk *d);
 	bool dirty_while_written; /* a page had its mark when write_page was called */
 	bool unlocked;		  /* a call came for a page that was not locked, or was up to
 				    * date already */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Holes in files (fallocate(2), PUNCH_HOLE; madvise(2), MADV_REMOVE) while others look. What was dropped from the cache was newer
+ * than the disk; nobody may see the disk's old bytes before the hole is there, nor bring them back into the file.
+ *
+ *	stored      7, not written back; on the disk: disk_byte()
+ *	CPU 0       drop |--- the file system works ---| done
+ *	CPU 1            load ....................... 0
+ */
+#include <sched.h>
+#include <time.h>
+
+#include "disk.h"
+#include "space.h"
+
+static struct {
+	struct disk *disk;
+	uint32_t in_hole, loaded; /* atomic */
+	unsigned char byte;
+	int err;
+} race;
+
+static void pause_in_hole(struct disk *disk)
+{
+	struct timespec now, end;
+
+	(void)disk;
+	quire_store_release(&race.in_hole, 1u);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec++;
+	/* The other has time to find what is there now, if it can. */
+	do {
+		sched_yield();
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (!quire_load_acquire(&race.loaded) &&
+		 (now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec)));
+}
+
+static void punch_or_load(struct machine *m, unsigned cpu, void *arg)
+{
+	(void)arg;
+	machine_switch(m, &space.mm->pt);
+	if (cpu == 0) {
+		race.err = quire_madvise(space.mm, BASE, PAGE, QUIRE_MADV_REMOVE);
+	} else {
+		while (!quire_load_acquire(&race.in_hole))
+			sched_yield();
+		if (machine_load(m, BASE, &race.byte, 1, NULL))
+			race.byte = 0xee;
+		quire_store_release(&race.loaded, 1u);
+	}
+	machine_switch(m, NULL);
+}
+
+static void a_load_waits_until_the_hole_is_there(void **state)
+{
+	(void)state;
+	memset(&race, 0, sizeof(race));
+	race.disk = disk_new(space.q, 4 * PAGE);
+	put_file(space.mm, BASE, 4, VM_RW | VM_S, &race.disk->file, 0);
+	set(BASE, 7);
+	race.disk->in_hole = pause_in_hole;
+	machine_switch(space.m, NULL);
+	machine_run_cpus(space.m, 2, punch_or_load, NULL);
+	run_in(space.mm);
+	race.disk->in_hole = NULL;
+	assert_int_equal(race.err, 0);
+	assert_int_equal(race.byte, 0);
+	assert_int_equal(get(BASE), 0);
+	assert_int_equal(get(BASE + PAGE), disk_byte(PAGE));
+	assert_int_equal(quire_object_sync(&race.disk->object, 0, 3), 0);
+	assert_int_equal(race.disk->bytes[0], 0);
+	assert_int_equal(quire_munmap(space.mm, BASE, 4 * PAGE), 0);
+	quire_grace_wait(space.q);
+	assert_null(disk_delete(race.disk));
+}
+
+static int setup(void **state)
+{
+	return space_setup_cpus(state, 2);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_load_waits_until_the_hole_is_there, setup, space_teardown),
+	};
+
+	return cmocka_run_group_tests_name("hole", tests, NULL, NULL);
+}
