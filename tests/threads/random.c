@@ -412,6 +412,25 @@ static void make_first_space(void)
 	machine_switch(sea.m, NULL);
 }
 
+/*
+ * Others get to run where it matters most: between the change of an entry and the flush, and while a page is read or
+ * written (random_file.c).
+ */
+void stumble(unsigned one_in)
+{
+	static uint32_t times;
+
+	if (quire_fetch_add(&times, 1u) % one_in == 0)
+		sched_yield();
+}
+
+static void before_flush(void *ctx, const struct quire_tlb_flush *flush)
+{
+	(void)ctx;
+	(void)flush;
+	stumble(5);
+}
+
 static void make_round(uint64_t seed, unsigned phases)
 {
 	struct machine_config config = { 0 };
@@ -442,6 +461,7 @@ static void make_round(uint64_t seed, unsigned phases)
 		exit(1);
 	}
 	sea.q = machine_quire(sea.m);
+	machine_set_hooks(sea.m, &(struct machine_hooks){ .flush = before_flush }, NULL);
 	sea.q->mms.sysctl.stack_guard_gap = 2 * PAGE;
 	sea.q->mms.sysctl.overcommit_memory = sea.seed % 4 ? QUIRE_OVERCOMMIT_ALWAYS : QUIRE_OVERCOMMIT_GUESS;
 	pthread_barrier_init(&sea.barrier, NULL, sea.nr_cpus);

@@ -140,6 +140,9 @@ extern struct sea sea;
 /* Print why, what each CPU did last and the areas of the CPU's space, and end the program. */
 __attribute__((noreturn, format(printf, 2, 3))) void fail(struct cpu *cpu, const char *format, ...);
 
+/* Now and then let another thread go on. */
+void stumble(unsigned one_in);
+
 static inline uint64_t random_next(uint64_t *state)
 {
 	*state ^= *state >> 12;

@@ -32,6 +32,7 @@ static int read_page(struct quire_object *object, struct quire_page *page)
 
 	expect(f, quire_page_test(page, QUIRE_PG_LOCKED), "read_page: the page is locked");
 	expect(f, !quire_page_test(page, QUIRE_PG_UPTODATE), "read_page: the page is not up to date");
+	stumble(3);
 	if (fails(f))
 		return -QUIRE_EIO;
 	pthread_mutex_lock(&f->lock);
@@ -65,6 +66,7 @@ static int write_page(struct quire_object *object, struct quire_page *page)
 	}
 	quire_page_kunmap(object->q, (void *)(uintptr_t)from);
 	pthread_mutex_unlock(&f->lock);
+	stumble(3);
 	return 0;
 }
 
@@ -73,6 +75,7 @@ static int page_mkwrite(struct quire_object *object, struct quire_page *page)
 	struct sea_file *f = file_of(object);
 
 	expect(f, quire_page_test(page, QUIRE_PG_LOCKED), "page_mkwrite: the page is locked");
+	stumble(3);
 	return fails(f) ? -QUIRE_EIO : 0;
 }
 
