@@ -4,7 +4,9 @@
  * walker serves all. The only way to the entries is the cursor, which locks one leaf table at a
  * time and carries the gather: what it takes out of the tables is freed only after the TLB flush.
  *
- * Sources: Intel SDM vol. 3A chapter 4.5 (x86-64, 4- and 5-level paging).
+ * Sources: Intel SDM vol. 3A chapter 4.3 (32-bit paging), 4.4 (PAE), 4.5 (4- and 5-level paging);
+ * Arm ARM (DDI 0487) D8.3 (VMSAv8-64 descriptors); RISC-V privileged architecture 12.3 to 12.6
+ * (Sv32, Sv39, Sv48, Sv57).
  */
 #ifndef QUIRE_PGTABLE_H
 #define QUIRE_PGTABLE_H
@@ -30,6 +32,17 @@ typedef uint32_t quire_ptebits_t;
 #define QUIRE_PTE_NR_BITS 10
 
 /*
+ * A bit that machines derive from several rights: set unless the entry has all of with and none of
+ * without.
+ */
+struct quire_pteveto {
+	quire_pte_t set;
+	quire_ptebits_t with, without;
+};
+
+#define QUIRE_NR_VETOES 3
+
+/*
  * One right or mark. An entry has it when all bits of grant are set and none of deny is; it is
  * given by setting grant and clearing deny, taken by the reverse. A format whose bit says
  * "read-only" or "no-execute" puts that bit into deny. Both zero: the format cannot say it, and no
@@ -49,7 +62,7 @@ enum quire_pte_kind {
 };
 
 struct quire_pgfmt {
-	const char *name;                /* "x86_64", "x86_64-5level" */
+	const char *name;                /* "x86_64", "x86_64-5level" and so on */
 	uint8_t levels;                  /* levels of tables; level 0 holds the leaves */
 	uint8_t entry_bytes;             /* 4 or 8 */
 	uint8_t va_bits;                 /* bits of a virtual address that count */
@@ -57,19 +70,39 @@ struct quire_pgfmt {
 	uint8_t shift[QUIRE_MAX_LEVELS]; /* address bit at which a level's index begins */
 	uint8_t bits[QUIRE_MAX_LEVELS];  /* width of a level's index */
 	uint8_t large_levels;            /* mask: bit n: a leaf may stand at level n (n > 0) */
+	bool root_fixed;                 /* the hardware reads the root's entries once, when it is
+					  * loaded: they are made with the space and stay */
 	quire_pte_t address;             /* field with the frame number, lowest bit on lowest */
 	quire_pte_t present;             /* hardware: used when all are set; READ needs it */
-	quire_pte_t protnone;            /* software, present clear: a page nobody may touch */
+	quire_pte_t protnone;            /* present not all set: a page nobody may touch. May be one of
+					  * present's bits, if that has others */
+	quire_pte_t leaf;                /* what an entry that maps a page has set whatever its rights:
+					  * normal memory, shared by all CPUs */
 	quire_pte_t table;               /* what an entry that points to a table has set */
+	quire_pte_t table_root;          /* ditto in the root */
 	quire_pte_t table_mask;          /* an upper entry that agrees with table in these is one */
 	struct quire_ptebit bit[QUIRE_PTE_NR_BITS]; /* in the order of QUIRE_PTE_* */
+	struct quire_pteveto veto[QUIRE_NR_VETOES]; /* the first whose set is 0 ends them */
+	quire_pte_t clean;               /* 0, or the veto that keeps stores from pages that are not
+					  * DIRTY: hardware that marks pages clears it in an entry with
+					  * WRITE, so clear there means DIRTY */
 	quire_pte_t soft_kind;           /* neither present nor protnone: enum quire_pte_kind */
 	quire_pte_t soft_payload;        /* ditto: the payload */
 	quire_uaddr_t user_end;          /* first address that user space can never have */
 };
 
+/* Pages of 4 KiB unless something else is said. */
 extern const struct quire_pgfmt quire_pgfmt_x86_64;        /* 4 levels, 48 bits */
 extern const struct quire_pgfmt quire_pgfmt_x86_64_5level; /* 5 levels, 57 bits */
+extern const struct quire_pgfmt quire_pgfmt_i386;          /* 2 levels, 32 bits; no EXEC */
+extern const struct quire_pgfmt quire_pgfmt_pae;           /* 3 levels, 32 bits */
+extern const struct quire_pgfmt quire_pgfmt_aarch64;       /* 4 levels, 48 bits */
+extern const struct quire_pgfmt quire_pgfmt_aarch64_16k;   /* 4 levels, 48 bits, pages of 16 KiB */
+extern const struct quire_pgfmt quire_pgfmt_aarch64_64k;   /* 3 levels, 48 bits, pages of 64 KiB */
+extern const struct quire_pgfmt quire_pgfmt_sv32;          /* RISC-V: 2 levels, 32 bits; no LARGE */
+extern const struct quire_pgfmt quire_pgfmt_sv39;          /* 3 levels, 39 bits; no LARGE */
+extern const struct quire_pgfmt quire_pgfmt_sv48;          /* 4 levels, 48 bits; no LARGE */
+extern const struct quire_pgfmt quire_pgfmt_sv57;          /* 5 levels, 57 bits; no LARGE */
 
 quire_pte_t quire_pte_make(const struct quire_pgfmt *fmt, quire_pfn_t pfn, quire_ptebits_t bits);
 /* Of a level-0 entry. */

@@ -5,6 +5,41 @@
  */
 #include "internal.h"
 
+static bool has(const struct quire_pgfmt *fmt, quire_pte_t pte, unsigned i)
+{
+	quire_pte_t grant = fmt->bit[i].grant, deny = fmt->bit[i].deny;
+
+	return (pte & (grant | deny)) == grant && (grant | deny);
+}
+
+/* What the hardware said by clearing the bit that kept stores away becomes a mark of our own. */
+static quire_pte_t absorb_dirty(const struct quire_pgfmt *fmt, quire_pte_t pte)
+{
+	if (fmt->clean && !(pte & fmt->clean) && has(fmt, pte, quire_ffs64(QUIRE_PTE_WRITE)))
+		pte |= fmt->bit[quire_ffs64(QUIRE_PTE_DIRTY)].grant;
+	return pte;
+}
+
+/* The bits that follow from others. */
+static quire_pte_t set_vetoes(const struct quire_pgfmt *fmt, quire_pte_t pte)
+{
+	unsigned v;
+
+	for (v = 0; v < QUIRE_NR_VETOES && fmt->veto[v].set; v++) {
+		const struct quire_pteveto *veto = &fmt->veto[v];
+		quire_ptebits_t left;
+		bool free = true;
+
+		for (left = veto->with | veto->without; left; left &= left - 1) {
+			unsigned i = quire_ffs64(left);
+
+			free &= has(fmt, pte, i) == ((veto->with >> i & 1) != 0);
+		}
+		pte = free ? pte & ~veto->set : pte | veto->set;
+	}
+	return pte;
+}
+
 /*
  * Give and take marks and rights, READ's part in presence aside. Sets what giving sets and taking
  * denies, clears the reverse; formats have no bit in two places, so the order does not matter.
@@ -15,6 +50,7 @@ static quire_pte_t change(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_
 	quire_pte_t set = 0, clear = 0;
 	quire_ptebits_t left;
 
+	pte = absorb_dirty(fmt, pte);
 	for (left = give; left; left &= left - 1) {
 		const struct quire_ptebit *b = &fmt->bit[quire_ffs64(left)];
 
@@ -27,14 +63,14 @@ static quire_pte_t change(const struct quire_pgfmt *fmt, quire_pte_t pte, quire_
 		set |= b->deny;
 		clear |= b->grant;
 	}
-	return (pte & ~clear) | set;
+	return set_vetoes(fmt, (pte & ~clear) | set);
 }
 
 /* Only what can be read is present; what cannot is kept where the hardware does not look. */
 static quire_pte_t set_presence(const struct quire_pgfmt *fmt, quire_pte_t pte, bool readable)
 {
 	if (readable)
-		return (pte | fmt->present) & ~fmt->protnone;
+		return (pte & ~fmt->protnone) | fmt->present;
 	return (pte & ~fmt->present) | fmt->protnone;
 }
 
@@ -47,7 +83,7 @@ quire_pte_t quire_pte_make(const struct quire_pgfmt *format, quire_pfn_t pfn, qu
 
 	if (!(bits & QUIRE_PTE_READ))
 		bits &= ~RIGHTS;
-	pte = change(fmt, pte, bits & ALL_BITS, ALL_BITS & ~bits);
+	pte = change(fmt, pte | fmt->leaf, bits & ALL_BITS, ALL_BITS & ~bits);
 	return set_presence(fmt, pte, bits & QUIRE_PTE_READ);
 }
 
@@ -75,10 +111,9 @@ quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *format, quire_pte_t pte
 
 	if (!pte_present(fmt, pte) && !(pte & fmt->protnone))
 		return 0;
+	pte = absorb_dirty(fmt, pte);
 	for (i = 0; i < QUIRE_PTE_NR_BITS; i++) {
-		quire_pte_t grant = fmt->bit[i].grant, deny = fmt->bit[i].deny;
-
-		if ((pte & (grant | deny)) == grant && (grant | deny))
+		if (has(fmt, pte, i))
 			bits |= 1u << i;
 	}
 	return pte_present(fmt, pte) ? bits : bits & ~QUIRE_PTE_READ;

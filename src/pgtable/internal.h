@@ -70,10 +70,70 @@ static inline void *table_entries(struct quire *q, quire_pfn_t pfn)
 	return quire_port_phys_to_virt(q, pfn << QUIRE_PAGE_SHIFT);
 }
 
+/*
+ * An entry of 64 bits on a machine of 32 (PAE) is read and written in one piece too, or the hardware
+ * would use one half of the old and one of the new. Compilers leave that to a library with a lock,
+ * which the hardware does not take, or do it in a floating-point register, which a kernel does not
+ * have; so here is the instruction that can.
+ */
+#if defined(__i386__)
+static inline bool entry64_cmpxchg(uint64_t *entry, uint64_t *old, uint64_t pte)
+{
+	bool done;
+
+	QUIRE_SCHED_POINT(entry, 1);
+	__asm__ volatile("lock cmpxchg8b %1"
+			 : "=@ccz"(done), "+m"(*entry), "+A"(*old)
+			 : "b"((uint32_t)pte), "c"((uint32_t)(pte >> 32))
+			 : "memory");
+	return done;
+}
+
+static inline uint64_t entry64_exchange(uint64_t *entry, uint64_t pte)
+{
+	uint64_t old = 0;
+
+	while (!entry64_cmpxchg(entry, &old, pte))
+		;
+	return old;
+}
+
+static inline void entry64_store(uint64_t *entry, uint64_t pte)
+{
+	(void)entry64_exchange(entry, pte);
+}
+
+/* A compare with 0 that puts 0 there changes nothing. */
+static inline uint64_t entry64_load(const uint64_t *entry)
+{
+	uint64_t old = 0;
+
+	(void)entry64_cmpxchg((uint64_t *)(uintptr_t)entry, &old, 0);
+	return old;
+}
+
+/* For scans: whatever is found is loaded again by who uses it. */
+static inline uint64_t entry64_peek(const uint64_t *entry)
+{
+	const uint32_t *half = (const uint32_t *)(const void *)entry;
+
+	return quire_peek(&half[0]) | quire_peek(&half[1]);
+}
+
+#define entry64_scan(entry) entry64_peek(entry)
+#else
+#define entry64_cmpxchg(entry, old, pte) quire_cmpxchg(entry, old, pte)
+#define entry64_exchange(entry, pte) quire_exchange(entry, pte)
+#define entry64_store(entry, pte) quire_store_release(entry, pte)
+#define entry64_load(entry) quire_load_acquire(entry)
+#define entry64_peek(entry) quire_peek(entry)
+#define entry64_scan(entry) quire_load(entry)
+#endif
+
 static inline quire_pte_t entry_load(const struct quire_pgfmt *fmt, const void *entries, unsigned i)
 {
 	if (fmt->entry_bytes == 8)
-		return quire_load_acquire((const uint64_t *)entries + i);
+		return entry64_load((const uint64_t *)entries + i);
 	return quire_load_acquire((const uint32_t *)entries + i);
 }
 
@@ -81,7 +141,7 @@ static inline void entry_store(const struct quire_pgfmt *fmt, void *entries, uns
 			       quire_pte_t pte)
 {
 	if (fmt->entry_bytes == 8)
-		quire_store_release((uint64_t *)entries + i, pte);
+		entry64_store((uint64_t *)entries + i, pte);
 	else
 		quire_store_release((uint32_t *)entries + i, (uint32_t)pte);
 }
@@ -90,7 +150,7 @@ static inline quire_pte_t entry_exchange(const struct quire_pgfmt *fmt, void *en
 					 quire_pte_t pte)
 {
 	if (fmt->entry_bytes == 8)
-		return quire_exchange((uint64_t *)entries + i, pte);
+		return entry64_exchange((uint64_t *)entries + i, pte);
 	return quire_exchange((uint32_t *)entries + i, (uint32_t)pte);
 }
 
@@ -102,7 +162,7 @@ static inline bool entry_cmpxchg(const struct quire_pgfmt *fmt, void *entries, u
 	bool done;
 
 	if (fmt->entry_bytes == 8)
-		return quire_cmpxchg((uint64_t *)entries + i, old, pte);
+		return entry64_cmpxchg((uint64_t *)entries + i, old, pte);
 	done = quire_cmpxchg((uint32_t *)entries + i, &old32, (uint32_t)pte);
 	*old = old32;
 	return done;
@@ -117,13 +177,14 @@ static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *ent
 
 		/* What is found is looked at again. */
 		while (i + 7 <= last) {
-			if (quire_peek(&e[i]) | quire_peek(&e[i + 1]) | quire_peek(&e[i + 2]) |
-			    quire_peek(&e[i + 3]) | quire_peek(&e[i + 4]) | quire_peek(&e[i + 5]) |
-			    quire_peek(&e[i + 6]) | quire_peek(&e[i + 7]))
+			if (entry64_peek(&e[i]) | entry64_peek(&e[i + 1]) | entry64_peek(&e[i + 2]) |
+			    entry64_peek(&e[i + 3]) | entry64_peek(&e[i + 4]) |
+			    entry64_peek(&e[i + 5]) | entry64_peek(&e[i + 6]) |
+			    entry64_peek(&e[i + 7]))
 				break;
 			i += 8;
 		}
-		while (i <= last && !quire_load(&e[i]))
+		while (i <= last && !entry64_scan(&e[i]))
 			i++;
 	} else {
 		const uint32_t *e = entries;
@@ -136,7 +197,7 @@ static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *ent
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-/* The hardware can use it, as a leaf or as a table. */
+/* The hardware can use it, as a leaf. */
 static inline bool pte_present(const struct quire_pgfmt *fmt, quire_pte_t pte)
 {
 	return (pte & fmt->present) == fmt->present;
@@ -153,9 +214,17 @@ static inline quire_pfn_t pte_pfn(const struct quire_pgfmt *fmt, quire_pte_t pte
 	return (pte & fmt->address) >> quire_ffs64(fmt->address);
 }
 
-static inline quire_pte_t pte_table(const struct quire_pgfmt *fmt, quire_pfn_t pfn)
+/* An entry of a table at level that points to the table pfn. */
+static inline quire_pte_t pte_table(const struct quire_pgfmt *fmt, unsigned level, quire_pfn_t pfn)
 {
-	return (pfn << quire_ffs64(fmt->address)) | fmt->table;
+	return (pfn << quire_ffs64(fmt->address)) |
+	       (level == root_level(fmt) ? fmt->table_root : fmt->table);
+}
+
+/* The highest level whose tables come and go; those above live as long as the space. */
+static inline unsigned highest_unlinked(const struct quire_pgfmt *fmt)
+{
+	return root_level(fmt) - (fmt->root_fixed ? 2u : 1u);
 }
 
 /* The table's lock is its descriptor's aux. */

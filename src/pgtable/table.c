@@ -45,6 +45,33 @@ static void table_give_back(struct quire *q, struct quire_page *table)
 	quire_page_free(q, table, 0);
 }
 
+/* The kernel's part of the root belongs to somebody else. */
+static unsigned last_user_entry(const struct quire_pgfmt *fmt, unsigned level)
+{
+	return level == root_level(fmt) ? entry_index(fmt, level, fmt->user_end - 1)
+					: nr_entries(fmt, level) - 1;
+}
+
+/* The tables below a root whose entries cannot be changed while it is loaded. */
+static int fill_root(struct quire_pgtable *pt)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	const unsigned root = root_level(fmt), last = last_user_entry(fmt, root);
+	void *entries = table_entries(pt->q, quire_page_to_pfn(pt->q, pt->root));
+	unsigned i;
+
+	for (i = 0; i <= last; i++) {
+		struct quire_page *table = table_alloc(pt->q);
+
+		if (!table)
+			return -QUIRE_ENOMEM;
+		table_prepare(pt, table, root - 1, (uint64_t)i << fmt->shift[root]);
+		entry_store(fmt, entries, i, pte_table(fmt, root, quire_page_to_pfn(pt->q, table)));
+		table_count(pt->root, 1);
+	}
+	return 0;
+}
+
 int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *format)
 {
 	const struct quire_pgfmt *fmt = FMT(format);
@@ -64,6 +91,10 @@ int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct q
 	if (!pt->root)
 		return -QUIRE_ENOMEM;
 	table_prepare(pt, pt->root, root_level(fmt), 0);
+	if (fmt->root_fixed && fill_root(pt)) {
+		quire_pgtable_destroy(pt);
+		return -QUIRE_ENOMEM;
+	}
 	pt->asid = quire_fetch_add(&q->next_asid, 1) + 1;
 	return 0;
 }
@@ -87,13 +118,6 @@ static void tour_begin(struct tour *t, struct quire_pgtable *pt)
 	t->table[t->level] = pt->root;
 	t->next[t->level] = 0;
 	t->strange = false;
-}
-
-/* The kernel's part of the root belongs to somebody else. */
-static unsigned last_user_entry(const struct quire_pgfmt *fmt, unsigned level)
-{
-	return level == root_level(fmt) ? entry_index(fmt, level, fmt->user_end - 1)
-					: nr_entries(fmt, level) - 1;
 }
 
 static struct quire_page *tour_next(struct tour *t, unsigned *level)
@@ -360,7 +384,7 @@ again:
 				quire_list_del(&child->lru);
 				table_prepare(pt, child, level - 1,
 					      table_base(fmt, level - 1, addr));
-				pte = pte_table(fmt, quire_page_to_pfn(q, child));
+				pte = pte_table(fmt, level, quire_page_to_pfn(q, child));
 				entry_store(fmt, entries, i, pte);
 				table_count(table, 1);
 			}
@@ -490,7 +514,8 @@ again:
 			break;
 		path[level - 1] = quire_pfn_to_page(q, pte_pfn(fmt, pte));
 	}
-	for (; level >= lowest && level < root && table_is_empty(path[level]); level++) {
+	for (; level >= lowest && level <= highest_unlinked(fmt) && table_is_empty(path[level]);
+	     level++) {
 		struct quire_page *child = path[level], *parent = path[level + 1];
 		void *entries = table_entries(q, quire_page_to_pfn(q, parent));
 		unsigned i = entry_index(fmt, level + 1, addr);
