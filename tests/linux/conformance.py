@@ -103,6 +103,7 @@ CALLS = {
     "shmat": ({"EACCES": ALL, "EINVAL": ALL, "ENOMEM": ALL}, {"EIDRM": "no segment is removed while it is attached"}),
     "shmdt": ({"EINVAL": ALL}, {}),
     "fork": ({"ENOMEM": ALL}, {"EAGAIN": "processes enough are allowed"}),
+    "thread": ({}, {"EAGAIN": "threads enough are allowed"}),
     "exit": ({}, {}),
     "write": ({"EBADF": ALL, "EINVAL": ALL, "EFBIG": ALL}, {"ENOSPC": "the disk has room", "EIO": "the disk works"}),
 }

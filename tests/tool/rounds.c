@@ -191,6 +191,7 @@ static void writing_gives_the_text_back(void **state)
 		"p0 mlock2(end, 2p, ONFAULT)\n"
 		"p0 write(tmpfs, 5p+1, 2p, 0x7f) = 0x2000\n"
 		"p0 fork(p7)\n"
+		"p7 thread(p1)\n"
 		"p7 exit()\n";
 	struct round r = read_text(text);
 	char *written = write_text(&r, "two\nlines"), all[4096];
@@ -298,6 +299,7 @@ static void errors_name_their_line(void **state)
 		{"p0 write(-1, 0, 1, 1)\n", "x:1: write() needs one of the files"},
 		{"p0 fork(p0+1)\n", "x:1: ')' expected before '+1)'"},
 		{"p0 exit()\n", "x:1: process 0 never exits"},
+		{"p0 thread(p8)\n", "x:1: no such process: 'p8'"},
 		{"p0 munmap(w, 1p) = EWHAT\n", "x:1: no number: 'EWHAT'"},
 		{"p0 munmap(w, 1p) = s1\n", "x:1: 's1' cannot stand here"},
 		{"p0 munmap(w, 1p) -> s9\n", "x:1: a result goes to s0 to s7, and a call's only"},
@@ -442,7 +444,7 @@ static bool another_stores(const struct round *r, void *arg)
 
 		if (!there[s->process])
 			continue;
-		if (s->kind == STEP_FORK)
+		if (s->kind == STEP_FORK || s->kind == STEP_THREAD)
 			there[s->arg[0]] = true;
 		if (s->kind == STEP_STORE && s->process)
 			return true;
@@ -460,6 +462,20 @@ static void processes_are_dropped(void **state)
 	fuzz_minimize(&r, another_stores, NULL, 1000);
 	text = write_text(&r, NULL);
 	assert_string_equal(text, "p0 fork(p1)\np1 store(w, 0)\n");
+	free(text);
+	fuzz_case_free(&r);
+}
+
+static void threads_are_dropped(void **state)
+{
+	struct round r = read_text(
+		"p0 thread(p1)\np1 thread(p2)\np2 thread(p3)\np3 store(w+7p+5, 0x55)\np1 store(w+5p, 0x22)\n");
+	char *text;
+
+	(void)state;
+	fuzz_minimize(&r, another_stores, NULL, 1000);
+	text = write_text(&r, NULL);
+	assert_string_equal(text, "p0 thread(p1)\np1 store(w, 0)\n");
 	free(text);
 	fuzz_case_free(&r);
 }
@@ -744,6 +760,7 @@ int main(void)
 		cmocka_unit_test(a_round_becomes_small),
 		cmocka_unit_test(plays_are_bounded_and_the_round_still_differs),
 		cmocka_unit_test(processes_are_dropped),
+		cmocka_unit_test(threads_are_dropped),
 		cmocka_unit_test(what_was_left_out_is_gone),
 		cmocka_unit_test(a_program_shows_what_linux_does),
 		cmocka_unit_test(a_program_has_the_limits),

@@ -486,7 +486,8 @@ static bool parse_operand(struct reader *r, struct step *s, unsigned arg, enum o
 			return false;
 		if (r->slot == STEP_NO_SLOT)
 			return true;
-		if (s->slot_arg != STEP_NO_SLOT || s->kind == STEP_WRITE || s->kind == STEP_FORK)
+		if (s->slot_arg != STEP_NO_SLOT || s->kind == STEP_WRITE || s->kind == STEP_FORK ||
+		    s->kind == STEP_THREAD)
 			return complain(r, "only one argument can be relative to a result");
 		s->slot_arg = (int8_t)arg;
 		s->slot = (int8_t)r->slot;

@@ -23,11 +23,15 @@
 #define PLAN_MADE 0x1u   /* the step is made */
 #define PLAN_MAPS 0x2u   /* and maps is read after it */
 #define PLAN_SAMPLE 0x4u /* and smaps, status and mincore */
+#define PLAN_THREAD 0x8u /* a thread exits, and nothing but it */
 
 /* Our side, for what mincore() says of a page: it cannot be compared. */
 #define CORE_UNKNOWN 0xfe
 
 #define LEAKED_UNKNOWN (~0ull)
+
+/* In next: the new process or thread of the step is there; the turn is still its maker's. */
+#define CHANNEL_BORN 0x80000000u
 
 /* A text, in channel.text. */
 struct span {
@@ -66,8 +70,7 @@ struct channel {
 	uint32_t nr_steps;
 	uint32_t text_used;
 	uint32_t nr_samples;
-	uint32_t at_step[STEP_MAX_PROCESSES]; /* where each process is, for messages about one that died */
-	int32_t pid[STEP_MAX_PROCESSES];
+	int32_t pid[STEP_MAX_PROCESSES]; /* 0: not there, or a thread */
 	uint64_t slot[STEP_MAX_SLOTS + 1];     /* the last one is the first break */
 	uint64_t limit[CHANNEL_NR_LIMITS];     /* bytes; ~0: as it is. Never more than it is */
 	int32_t segment[STEP_NR_SEGMENTS];     /* SysV identifiers */

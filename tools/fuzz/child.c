@@ -2,7 +2,8 @@
 /*
  * The judged half: a program of its own, that makes a round's steps on the running Linux and notes what each gave
  * (channel.h). Without a C library, so that its space has few areas and nobody else calls the kernel; after start-up it touches
- * nothing but its own data, a page of its stack, the channel, and what steps say. It never waits but for its turn.
+ * nothing but its own data, a page of its stack, the channel, and what steps say. It never waits but for its turn. Processes
+ * and threads of a round are its copies and its threads: each runs through the steps, and makes those that are its own.
  */
 #include <asm/unistd.h>
 #include <linux/futex.h>
@@ -19,16 +20,16 @@
 #define PROT_RW 3
 #define MAP_SHARED_FIXED 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */
 #define PAGE STEP_PAGE
-#define BORN 0x80000000u /* in next: the step's new process is there; the turn is still its parent's */
 
 static struct channel *const channel = (struct channel *)CHANNEL_ADDRESS;
-static uint32_t me;
 
 enum text { TEXT_MAPS, TEXT_SMAPS, TEXT_STATUS, NR_TEXTS };
 static int text_fd[NR_TEXTS];
 static const char *const text_path[NR_TEXTS] = { "/proc/self/maps", "/proc/self/smaps", "/proc/self/status" };
 
+/* All of it is one player's at a time, whose turn it is; so threads can share it, but for their stacks. */
 static char signal_stack[16384] __attribute__((aligned(4096)));
+static char stacks[STEP_MAX_PROCESSES][8192] __attribute__((aligned(4096))); /* of all but process 0 */
 static char buffer[CHANNEL_MAX_READ] __attribute__((aligned(4096)));
 static char status_buffer[8192] __attribute__((aligned(4096)));
 static struct span last_maps;
@@ -40,6 +41,7 @@ void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int byte, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 void child_main(void) __attribute__((noreturn, used));
+static void run(uint32_t me, uint32_t i) __attribute__((noreturn));
 
 static long call6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
@@ -282,32 +284,93 @@ static void set_limits(void)
 	}
 }
 
-static void settle(void)
+static void settle(uint32_t me)
 {
 	call3(__NR_prctl, PR_SET_PDEATHSIG, 9, 0);
 	channel->pid[me] = (int32_t)call3(__NR_getpid, 0, 0, 0);
 }
 
-/* All are children of the tool, which sees each of them end. */
-static int64_t make_process(uint32_t number, struct record *r)
+static void use_signal_stack(void)
 {
-	long pid = call6(__NR_clone, CLONE_PARENT | 17 /* SIGCHLD */, 0, 0, 0, 0, 0);
+	stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
 
-	if (pid < 0)
-		return pid;
-	if (pid == 0) {
-		me = number;
+	call3(__NR_sigaltstack, (uint64_t)&stack, 0, 0);
+}
+
+/* Where a new process or thread begins, on a stack of its own: behind the step that made it. */
+static void __attribute__((noreturn, used)) begin(uint64_t me, uint64_t step)
+{
+	struct record *r = &channel->record[step];
+
+	if (channel->step[step].kind == STEP_FORK) {
 		open_texts();
-		settle();
+		settle((uint32_t)me);
 		last_maps.len = 0;
 		r->born = keep_maps();
-		pass_on(channel->next | BORN);
+	} else {
+		use_signal_stack();
 	}
+	pass_on((uint32_t)step | CHANNEL_BORN);
+	run((uint32_t)me, (uint32_t)step + 1);
+}
+
+/*
+ * Processes are all children of the tool, which sees each of them end. What is new has a stack of its own, even in a
+ * space of its own: there its parent's may become that of a thread.
+ */
+static int64_t make_player(uint64_t number, uint64_t step, uint64_t flags)
+{
+	register long r10 __asm__("r10") = 0;
+	register long r8 __asm__("r8") = 0;
+	register uint64_t r12 __asm__("r12") = number;
+	register uint64_t r13 __asm__("r13") = step;
+	long ret;
+
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "mov %%r12, %%rdi\n\t"
+			 "mov %%r13, %%rsi\n\t"
+			 "call begin\n\t"
+			 "hlt\n"
+			 "1:"
+			 : "=a"(ret)
+			 : "a"(__NR_clone), "D"(flags), "S"(stacks[number] + sizeof(stacks[number])), "d"(0), "r"(r10),
+			   "r"(r8), "r"(r12), "r"(r13)
+			 : "rcx", "r11", "memory");
+	if (ret < 0)
+		return ret;
+	wait_until(&channel->next, (uint32_t)step | CHANNEL_BORN);
 	return 0;
 }
 
-/* True: the step is over for this process, false: somebody else notes what is to be noted. */
-static bool make_step(uint32_t i)
+/* The thread's stack is another one's as soon as the turn has been passed on: no word of it is touched from there. */
+static void __attribute__((noreturn)) end_thread(uint32_t next)
+{
+	register long r10 __asm__("r10") = 0;
+
+	__asm__ volatile("movl %k0, (%%rdi)\n\t"
+			 "syscall\n\t"
+			 "mov %1, %%eax\n\t"
+			 "xor %%edi, %%edi\n\t"
+			 "syscall\n\t"
+			 "hlt"
+			 :
+			 : "r"((uint64_t)next), "i"(__NR_exit), "a"(__NR_futex), "D"(&channel->next), "S"(FUTEX_WAKE),
+			   "d"(STEP_MAX_PROCESSES), "r"(r10)
+			 : "rcx", "r11", "memory");
+	__builtin_unreachable();
+}
+
+static uint32_t next_made(uint32_t i)
+{
+	while (i < channel->nr_steps && !(channel->plan[i] & PLAN_MADE))
+		i++;
+	return i;
+}
+
+static void make_step(uint32_t i)
 {
 	const struct step *s = &channel->step[i];
 	struct record *r = &channel->record[i];
@@ -329,13 +392,15 @@ static bool make_step(uint32_t i)
 		r->result = make_write(a);
 		break;
 	case STEP_FORK:
-		r->result = make_process((uint32_t)a[0], r);
-		if (me == a[0])
-			return false;
-		if (r->result == 0)
-			wait_until(&channel->next, i | BORN);
+		r->result = make_player(a[0], i, CLONE_PARENT | 17 /* SIGCHLD */);
+		break;
+	case STEP_THREAD:
+		r->result = make_player(a[0], i, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM);
 		break;
 	case STEP_EXIT:
+		r->result = 0;
+		if (channel->plan[i] & PLAN_THREAD)
+			end_thread(next_made(i + 1));
 		/* The tool passes on when all of it is gone. */
 		end(0);
 	default:
@@ -343,28 +408,23 @@ static bool make_step(uint32_t i)
 	}
 	if (s->into_slot >= 0 && !(r->result < 0 && r->result >= -4095))
 		channel->slot[s->into_slot] = (uint64_t)r->result;
-	return true;
 }
 
-static void run(void)
+/* From step i on. */
+static void run(uint32_t me, uint32_t i)
 {
-	uint32_t i = 0;
-
 	for (; i < channel->nr_steps; i++) {
 		uint8_t plan = channel->plan[i];
 
 		if (!(plan & PLAN_MADE) || channel->step[i].process != me)
 			continue;
 		wait_until(&channel->next, i);
-		channel->at_step[me] = i;
-		if (!make_step(i))
-			continue;
+		make_step(i);
 		if (plan & PLAN_MAPS)
 			channel->record[i].maps = keep_maps();
 		if (plan & PLAN_SAMPLE)
 			take_sample(&channel->record[i]);
-		while (++i < channel->nr_steps && !(channel->plan[i] & PLAN_MADE))
-			;
+		i = next_made(i + 1);
 		if (i < channel->nr_steps && channel->step[i].process == me)
 			__atomic_store_n(&channel->next, i, __ATOMIC_RELEASE);
 		else
@@ -372,7 +432,7 @@ static void run(void)
 		i--;
 	}
 	/* Who ended sooner would be missed by the others. */
-	while ((i = __atomic_load_n(&channel->next, __ATOMIC_ACQUIRE)) < channel->nr_steps)
+	while (((i = __atomic_load_n(&channel->next, __ATOMIC_ACQUIRE)) & ~CHANNEL_BORN) < channel->nr_steps)
 		call6(__NR_futex, (uint64_t)&channel->next, FUTEX_WAIT, i, 0, 0, 0);
 	end(0);
 }
@@ -385,28 +445,28 @@ void child_main(void)
 		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER_FLAG,
 		.sa_restorer = restore,
 	};
-	stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
 
 	if (call6(__NR_mmap, CHANNEL_ADDRESS, sizeof(struct channel), PROT_RW, MAP_SHARED_FIXED, CHANNEL_FD, 0) !=
 	    CHANNEL_ADDRESS)
 		end(2);
-	call3(__NR_sigaltstack, (uint64_t)&stack, 0, 0);
+	use_signal_stack();
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		call6(__NR_rt_sigaction, (uint64_t)signals[i], (uint64_t)&action, 0, 8, 0, 0);
 	for (unsigned i = 0; i < sizeof(signal_stack); i += PAGE)
 		((volatile char *)signal_stack)[i] = 0;
+	for (unsigned i = 0; i < sizeof(stacks); i += PAGE)
+		((volatile char *)stacks)[i] = 0;
 	for (unsigned i = 0; i < sizeof(buffer); i += PAGE)
 		((volatile char *)buffer)[i] = 0;
 	for (unsigned i = 0; i < sizeof(status_buffer); i += PAGE)
 		((volatile char *)status_buffer)[i] = 0;
 	open_texts();
-	settle();
+	settle(0);
 	__atomic_store_n(&channel->state, CHANNEL_READY, __ATOMIC_RELEASE);
 	call6(__NR_futex, (uint64_t)&channel->state, FUTEX_WAKE, 1, 0, 0, 0);
 	wait_until(&channel->state, CHANNEL_GO);
 	set_limits();
-	run();
-	end(0);
+	run(0, 0);
 }
 
 __asm__(".globl _start\n"

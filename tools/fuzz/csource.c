@@ -5,7 +5,8 @@
  * with warnings as errors, and read by somebody.
  *
  * The program sets up files and limits, starts itself once more without capabilities, and runs through the steps. All its
- * processes run through the same list; turn() lets one after the other have its step, by bytes in pipes.
+ * processes run through the same list; turn() lets one after the other have its step, by bytes in pipes. A thread does so, too,
+ * but passes over what was before it was there.
  */
 #include "csource.h"
 
@@ -18,13 +19,15 @@
 
 /* What a round needs. */
 struct uses {
-	bool calls, accesses, loads, stores, executions, processes, exits, files, segments, writes;
+	bool calls, accesses, loads, stores, executions, processes, forks, exits, thread_exits, files, segments, writes;
+	unsigned threads;
 };
 
 static const char intro[] =
 	"#define _GNU_SOURCE\n"
 	"#include <errno.h>\n"
 	"#include <fcntl.h>\n"
+	"#include <pthread.h>\n"
 	"#include <setjmp.h>\n"
 	"#include <signal.h>\n"
 	"#include <stdarg.h>\n"
@@ -48,9 +51,7 @@ static const char intro[] =
 	"};\n"
 	"\n"
 	"static struct shared *const shared = (struct shared *)0x600000000000;\n"
-	"static int self; /* number of this process */\n"
-	"static char maps[1 << 18];\n"
-	"\n";
+	"static char maps[1 << 18];\n";
 
 static const char die[] = "static void die(const char *what)\n"
 			  "{\n"
@@ -110,13 +111,20 @@ static const char accessing[] =
 	"\tsiglongjmp(back, number);\n"
 	"}\n"
 	"\n"
-	"static void catch_signals(void)\n"
+	"/* Each has its turn alone: one stack will do. */\n"
+	"static void use_signal_stack(void)\n"
 	"{\n"
 	"\tstatic char stack[65536];\n"
-	"\tstruct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };\n"
 	"\tstack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };\n"
 	"\n"
 	"\tsigaltstack(&alternate, NULL);\n"
+	"}\n"
+	"\n"
+	"static void catch_signals(void)\n"
+	"{\n"
+	"\tstruct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };\n"
+	"\n"
+	"\tuse_signal_stack();\n"
 	"\tsigaction(SIGSEGV, &action, NULL);\n"
 	"\tsigaction(SIGBUS, &action, NULL);\n"
 	"\tsigaction(SIGILL, &action, NULL);\n"
@@ -191,7 +199,6 @@ static const char executing[] =
 
 static const char turning[] =
 	"static int token[8][2]; /* pipes: a byte for process n says that it is its turn */\n"
-	"static int last;        /* who made the step before */\n"
 	"\n"
 	"static void hand_to(int process)\n"
 	"{\n"
@@ -210,14 +217,18 @@ static const char turning[] =
 	"/* Is the next step ours? All processes ask before every step; that of the step before passes the turn on. */\n"
 	"static int turn(int process)\n"
 	"{\n"
-	"\tif (process != last && self == last)\n"
+	"\tif (turns++ < born)\n"
+	"\t\t; /* before this thread was there */\n"
+	"\telse if (process != last && self == last)\n"
 	"\t\thand_to(process);\n"
 	"\telse if (process != last && self == process)\n"
 	"\t\twait_for_turn();\n"
 	"\tlast = process;\n"
-	"\treturn self == process;\n"
+	"\treturn self == process && turns > born;\n"
 	"}\n"
-	"\n"
+	"\n";
+
+static const char forking[] =
 	"/* All are children of process 0, which sees each of them end. */\n"
 	"static void make_process(int number, int process)\n"
 	"{\n"
@@ -231,6 +242,59 @@ static const char turning[] =
 	"\t\tshared->pid[process] = (int)pid;\n"
 	"\tdprintf(1, \"%d p%d fork\", number, self);\n"
 	"\tsay_result(pid > 0 ? 0 : pid);\n"
+	"}\n"
+	"\n";
+
+static const char thread_beginning[] =
+	"static void make_steps(void);\n"
+	"\n"
+	"/* Not where pthread_create() would put them: each would be one mapping more. None is used twice. */\n"
+	"static char stacks[THREADS][65536] __attribute__((aligned(4096)));\n"
+	"static struct { int self, born; } beginning;\n"
+	"\n"
+	"static void *run_thread(void *arg)\n"
+	"{\n"
+	"\tself = beginning.self;\n"
+	"\tborn = beginning.born;\n";
+
+static const char thread_making[] =
+	"\thand_to(*(int *)arg);\n"
+	"\tmake_steps();\n"
+	"\treturn NULL;\n"
+	"}\n"
+	"\n"
+	"/* It is there before the next step. */\n"
+	"static void make_thread(int number, int thread, int stack)\n"
+	"{\n"
+	"\tpthread_attr_t attributes;\n"
+	"\tpthread_t made;\n"
+	"\tint error;\n"
+	"\n"
+	"\tbeginning.self = thread;\n"
+	"\tbeginning.born = turns;\n"
+	"\tpthread_attr_init(&attributes);\n"
+	"\tpthread_attr_setstack(&attributes, stacks[stack], sizeof(stacks[stack]));\n"
+	"\terror = pthread_create(&made, &attributes, run_thread, &self);\n"
+	"\tif (!error)\n"
+	"\t\twait_for_turn();\n"
+	"\terrno = error;\n"
+	"\tdprintf(1, \"%d p%d thread\", number, self);\n"
+	"\tsay_result(error ? -1 : 0);\n"
+	"}\n"
+	"\n";
+
+static const char thread_exiting[] =
+	"/* The thread whose turn it is ends, and its process does not; to that the turn goes. */\n"
+	"static void end_thread(int number, int thread, int process)\n"
+	"{\n"
+	"\tif (turn(thread)) {\n"
+	"\t\tdprintf(1, \"%d p%d exit = 0\\n\", number, self);\n"
+	"\t\thand_to(process);\n"
+	"\t\tsyscall(SYS_exit, 0);\n"
+	"\t}\n"
+	"\tif (self == process && turns > born)\n"
+	"\t\twait_for_turn();\n"
+	"\tlast = process;\n"
 	"}\n"
 	"\n";
 
@@ -354,6 +418,7 @@ static const char limiting[] =
 
 static struct uses what_is_used(const struct round *round)
 {
+	bool thread[STEP_MAX_PROCESSES] = {false};
 	struct uses u = {0};
 	unsigned i;
 
@@ -368,14 +433,19 @@ static struct uses what_is_used(const struct round *round)
 		u.loads |= s->kind == STEP_LOAD;
 		u.stores |= s->kind == STEP_STORE;
 		u.executions |= s->kind == STEP_EXECUTE;
-		u.processes |= s->kind == STEP_FORK;
-		u.exits |= s->kind == STEP_EXIT;
+		u.forks |= s->kind == STEP_FORK;
+		u.threads += s->kind == STEP_THREAD;
+		if (s->kind == STEP_FORK || s->kind == STEP_THREAD)
+			thread[s->arg[0] % STEP_MAX_PROCESSES] = s->kind == STEP_THREAD;
+		u.thread_exits |= s->kind == STEP_EXIT && thread[s->process];
+		u.exits |= s->kind == STEP_EXIT && !thread[s->process];
 		u.writes |= s->kind == STEP_WRITE;
 		u.segments |= s->kind == STEP_CALL && s->nr == SYS_shmat;
 		for (j = 0; call && j < 6; j++)
 			u.files |= call->operand[j] == OPERAND_FILE &&
 				   s->arg[j] - STEP_FD < STEP_NR_FILES;
 	}
+	u.processes = u.forks || u.threads;
 	u.accesses = u.loads || u.stores || u.executions;
 	u.files |= u.writes;
 	return u;
@@ -440,7 +510,8 @@ static void print_access(FILE *to, unsigned number, const struct step *s, const 
 	fputs(");\n", to);
 }
 
-static void print_step(FILE *to, unsigned number, const struct step *s, bool processes)
+/* owner: the process that each is a thread of; itself. nr_threads: made before. */
+static void print_step(FILE *to, unsigned number, const struct step *s, bool processes, const uint8_t *owner, unsigned nr_threads)
 {
 	const char *indent = processes ? "\t\t" : "\t";
 
@@ -453,8 +524,14 @@ static void print_step(FILE *to, unsigned number, const struct step *s, bool pro
 	case STEP_FORK:
 		fprintf(to, "%smake_process(%u, %" PRIu64 ");\n", indent, number, s->arg[0]);
 		break;
+	case STEP_THREAD:
+		fprintf(to, "%smake_thread(%u, %" PRIu64 ", %u);\n", indent, number, s->arg[0], nr_threads);
+		break;
 	case STEP_EXIT:
-		fprintf(to, "\tend_process(%u, %u);\n", number, s->process);
+		if (owner[s->process] == s->process)
+			fprintf(to, "\tend_process(%u, %u);\n", number, s->process);
+		else
+			fprintf(to, "\tend_thread(%u, %u, %u);\n", number, s->process, owner[s->process]);
 		break;
 	case STEP_WRITE:
 		fprintf(to,
@@ -471,8 +548,9 @@ static void print_steps(FILE *to, const struct round *round, const struct answer
 			const struct uses *u)
 {
 	bool there[STEP_MAX_PROCESSES] = {true};
+	uint8_t owner[STEP_MAX_PROCESSES] = {0};
 	char text[1024];
-	unsigned i;
+	unsigned i, k, nr_threads = 0;
 
 	fputs("static void make_steps(void)\n{\n", to);
 	for (i = 0; i < round->nr_steps; i++) {
@@ -484,19 +562,23 @@ static void print_steps(FILE *to, const struct round *round, const struct answer
 			continue;
 		fuzz_step_print(s, text, sizeof(text));
 		fprintf(to, "\t/* %s */\n", text);
-		print_step(to, i, s, u->processes);
+		print_step(to, i, s, u->processes, owner, nr_threads);
+		nr_threads += s->kind == STEP_THREAD;
 		if (linux_said) {
 			fuzz_answer_print(i, s, &linux_said[i], text, sizeof(text));
 			fprintf(to, "\t/* -> %s */\n", text);
 		}
-		if (s->kind == STEP_FORK)
-			there[s->arg[0] % STEP_MAX_PROCESSES] =
-				!linux_said || linux_said[i].result >= 0;
-		if (s->kind == STEP_EXIT)
-			there[s->process % STEP_MAX_PROCESSES] = false;
+		if (s->kind == STEP_FORK || s->kind == STEP_THREAD) {
+			k = s->arg[0] % STEP_MAX_PROCESSES;
+			there[k] = !linux_said || linux_said[i].result >= 0;
+			owner[k] = s->kind == STEP_THREAD ? owner[s->process] : (uint8_t)k;
+		}
+		for (k = 0; s->kind == STEP_EXIT && k < STEP_MAX_PROCESSES; k++)
+			if (k == s->process || owner[k] == s->process)
+				there[k] = false;
 	}
 	for (i = 0; i < STEP_MAX_PROCESSES; i++) {
-		if (!there[i])
+		if (!there[i] || owner[i] != i)
 			continue;
 		if (u->processes)
 			fprintf(to, "\tif (turn(%u))\n\t", i);
@@ -541,9 +623,12 @@ static void print_main(FILE *to, const struct round *round, const struct uses *u
 	      "\t\tprepare(argv[0]);\n"
 	      "\tif (mmap(shared, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != shared)\n"
 	      "\t\tdie(\"mmap\");\n"
-	      "\tshared->slot[8] = (uint64_t)syscall(SYS_brk, 0);\n"
 	      "\tmemset(maps, 0, sizeof(maps));\n",
 	      to);
+	/* What pthread_create() takes is not to move the break. */
+	if (u->threads)
+		fputs("\tfree(malloc(65536));\n", to);
+	fputs("\tshared->slot[8] = (uint64_t)syscall(SYS_brk, 0);\n", to);
 	if (u->processes)
 		fputs("\tfor (i = 0; i < 8; i++)\n\t\tif (pipe(token[i]))\n\t\t\tdie(\"pipe\");\n",
 		      to);
@@ -600,6 +685,14 @@ void fuzz_csource(FILE *to, const struct round *round, const struct answer *linu
 	if (u.files)
 		fprintf(to, "#define FILE_FD %d\n#define FILE_BYTES %lluu\n\n", STEP_FD,
 			STEP_FILE_BYTES);
+	fputs(u.threads ? "static __thread int self; /* number of this process or thread */\n"
+			: "static int self; /* number of this process */\n", to);
+	if (u.processes)
+		fprintf(to,
+			"static %sint last; /* who made the step before */\n"
+			"static %sint turns, born; /* how many turns there were, and were before this thread was there */\n",
+			u.threads ? "__thread " : "", u.threads ? "__thread " : "");
+	fputs("\n", to);
 	fputs(die, to);
 	if (u.calls || u.accesses)
 		fputs(printing, to);
@@ -619,6 +712,17 @@ void fuzz_csource(FILE *to, const struct round *round, const struct answer *linu
 		fputs(executing, to);
 	if (u.processes)
 		fputs(turning, to);
+	if (u.forks)
+		fputs(forking, to);
+	if (u.threads) {
+		fprintf(to, "#define THREADS %u\n\n", u.threads);
+		fputs(thread_beginning, to);
+		if (u.accesses)
+			fputs("\tuse_signal_stack();\n", to);
+		fputs(thread_making, to);
+	}
+	if (u.thread_exits)
+		fputs(thread_exiting, to);
 	if (u.exits)
 		fputs(exiting, to);
 	if (u.writes)

@@ -20,7 +20,7 @@
 enum make {
 	MAKE_MMAP, MAKE_MUNMAP, MAKE_MPROTECT, MAKE_MREMAP, MAKE_MADVISE, MAKE_MLOCK, MAKE_MLOCKALL, MAKE_BRK, MAKE_MSEAL,
 	MAKE_REMAP_FILE_PAGES, MAKE_FTRUNCATE, MAKE_WRITE, MAKE_MSYNC, MAKE_MINCORE, MAKE_STORE, MAKE_LOAD, MAKE_EXECUTE, MAKE_FORK,
-	MAKE_EXIT, MAKE_SHMAT, MAKE_SHMDT, NR_MAKES
+	MAKE_THREAD, MAKE_EXIT, MAKE_SHMAT, MAKE_SHMDT, NR_MAKES
 };
 
 struct profile {
@@ -53,6 +53,11 @@ static const struct profile profiles[] = {
 	    [MAKE_MLOCK] = 20, [MAKE_MLOCKALL] = 5, [MAKE_BRK] = 10, [MAKE_FTRUNCATE] = 5, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 5,
 	    [MAKE_MINCORE] = 10, [MAKE_STORE] = 300, [MAKE_LOAD] = 100, [MAKE_EXECUTE] = 10, [MAKE_FORK] = 30,
 	    [MAKE_EXIT] = 20, [MAKE_SHMAT] = 20, [MAKE_SHMDT] = 10 } },
+	{ "threads", "threads that share spaces, and processes that threads make", 15, 300, 5, 3, 25, 30, 5,
+	  { [MAKE_MMAP] = 150, [MAKE_MUNMAP] = 70, [MAKE_MPROTECT] = 100, [MAKE_MREMAP] = 80, [MAKE_MADVISE] = 100,
+	    [MAKE_MLOCK] = 20, [MAKE_MLOCKALL] = 5, [MAKE_BRK] = 10, [MAKE_FTRUNCATE] = 8, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 5,
+	    [MAKE_MINCORE] = 10, [MAKE_STORE] = 300, [MAKE_LOAD] = 150, [MAKE_EXECUTE] = 20, [MAKE_FORK] = 12,
+	    [MAKE_THREAD] = 40, [MAKE_EXIT] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8 } },
 	{ "hostile", "arguments that no program would give", 10, 300, 1, 55, 33, 33, 30,
 	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 120, [MAKE_MREMAP] = 140, [MAKE_MADVISE] = 140,
 	    [MAKE_MLOCK] = 60, [MAKE_MLOCKALL] = 20, [MAKE_BRK] = 20, [MAKE_MSEAL] = 8, [MAKE_REMAP_FILE_PAGES] = 40,
@@ -97,7 +102,8 @@ struct draw {
 	uint16_t weight[NR_MAKES]; /* the profile's */
 	bool no_random;
 	bool pages_out; /* MADV_PAGEOUT is among the advices: after it little can be said of which pages are there */
-	unsigned alive; /* processes that may be there, a bit each; nobody knows whether a fork was refused */
+	unsigned alive; /* processes and threads that may be there, a bit each; nobody knows whether a fork was refused */
+	uint8_t owner[STEP_MAX_PROCESSES]; /* the process that it is a thread of; itself */
 	unsigned processes;
 	unsigned runs;  /* steps that the same process goes on making */
 	uint8_t process;
@@ -436,20 +442,23 @@ static void make(struct draw *d, struct step *s, enum make what)
 		}
 		break;
 	case MAKE_FORK:
+	case MAKE_THREAD:
 	case MAKE_EXIT:
 	case NR_MAKES:
 		break;
 	}
 }
 
-/* ---- Processes --------------------------------------------------------------------------- */
+/* ---- Processes, threads --------------------------------------------------------------------------- */
 
-static void make_fork(struct draw *d, struct step *s)
+static void make_player(struct draw *d, struct step *s, enum step_kind kind)
 {
 	unsigned child = (unsigned)below(d, d->processes);
 
-	s->kind = STEP_FORK;
+	s->kind = (uint8_t)kind;
 	s->arg[0] = child;
+	if (!(d->alive & 1u << child))
+		d->owner[child] = kind == STEP_THREAD ? d->owner[s->process] : (uint8_t)child;
 	d->alive |= 1u << child;
 	if (one_in(d, 2))
 		d->process = (uint8_t)child;
@@ -457,11 +466,14 @@ static void make_fork(struct draw *d, struct step *s)
 
 static void make_exit(struct draw *d, struct step *s)
 {
+	unsigned k;
+
 	s->kind = STEP_EXIT;
 	if (s->process == 0)
 		s->process = (uint8_t)below(d, d->processes);
-	if (s->process != 0)
-		d->alive &= ~(1u << s->process);
+	for (k = 0; s->process != 0 && k < STEP_MAX_PROCESSES; k++)
+		if (k == s->process || d->owner[k] == s->process)
+			d->alive &= ~(1u << k);
 	d->runs = 0;
 }
 
@@ -532,10 +544,15 @@ void generate_round(struct round *round, uint64_t seed, const char *profile, uns
 	round->left_out = NULL;
 	draw_limits(&d, round);
 	memcpy(d.weight, d.profile->weight, sizeof(d.weight));
-	/* Whoever asks for processes gets them, of whatever profile. */
+	/* Whoever asks for processes gets them, of whatever profile; some rounds of each have threads. */
 	if (processes > 1 && !d.weight[MAKE_FORK]) {
 		d.weight[MAKE_FORK] = 25;
 		d.weight[MAKE_EXIT] = 15;
+	}
+	if (!d.weight[MAKE_THREAD] && processes != 1 && one_in(&d, 6)) {
+		d.processes = d.processes < 3 ? 3 : d.processes;
+		d.weight[MAKE_THREAD] = 15;
+		d.weight[MAKE_EXIT] += 8;
 	}
 	for (i = 0; i < NR_MAKES; i++)
 		total += d.weight[i];
@@ -548,10 +565,12 @@ void generate_round(struct round *round, uint64_t seed, const char *profile, uns
 		*s = (struct step){ .kind = STEP_CALL, .process = d.process, .slot_arg = STEP_NO_SLOT,
 				    .into_slot = STEP_NO_SLOT };
 		if (what == MAKE_FORK && d.processes > 1)
-			make_fork(&d, s);
+			make_player(&d, s, STEP_FORK);
+		else if (what == MAKE_THREAD && d.processes > 1)
+			make_player(&d, s, STEP_THREAD);
 		else if (what == MAKE_EXIT && d.processes > 1)
 			make_exit(&d, s);
 		else
-			make(&d, s, what == MAKE_FORK || what == MAKE_EXIT ? MAKE_STORE : what);
+			make(&d, s, what == MAKE_FORK || what == MAKE_THREAD || what == MAKE_EXIT ? MAKE_STORE : what);
 	}
 }

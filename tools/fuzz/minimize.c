@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The smallest round that still differs, or nearly: delta debugging over the steps, then over the processes, then over each
+ * The smallest round that still differs, or nearly: delta debugging over the steps, the processes and threads, then over each
  * argument. Called by `quire fuzz` for a round that differs; every change is played and taken back if the difference is gone.
  *
  * Passes are repeated until one has changed nothing, or until there have been plays enough: a plainer argument often makes
@@ -71,6 +71,11 @@ static bool drop_steps(struct search *s)
 
 /* ---- Processes ----------------------------------------------------------------------------- */
 
+static bool is_birth_of(const struct step *step, unsigned process)
+{
+	return (step->kind == STEP_FORK || step->kind == STEP_THREAD) && step->arg[0] == process;
+}
+
 /* What process does, and its birth, are left out. */
 static bool drop_process(struct search *s, unsigned process)
 {
@@ -80,8 +85,7 @@ static bool drop_process(struct search *s, unsigned process)
 
 	memcpy(kept, round->steps, nr_kept * sizeof(*kept));
 	for (i = 0; i < nr_kept; i++)
-		if (kept[i].process != process &&
-		    (kept[i].kind != STEP_FORK || kept[i].arg[0] != process))
+		if (kept[i].process != process && !is_birth_of(&kept[i], process))
 			round->steps[n++] = kept[i];
 	round->nr_steps = n;
 	if (n && n < nr_kept && still_differs(s))
@@ -100,7 +104,7 @@ static bool merge_process(struct search *s, unsigned process, unsigned other)
 
 	memcpy(kept, round->steps, nr_kept * sizeof(*kept));
 	for (i = 0; i < nr_kept; i++) {
-		if ((kept[i].kind == STEP_FORK && kept[i].arg[0] == process) ||
+		if (is_birth_of(&kept[i], process) ||
 		    (kept[i].kind == STEP_EXIT && kept[i].process == process))
 			continue;
 		round->steps[n] = kept[i];

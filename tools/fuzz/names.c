@@ -43,6 +43,7 @@ static const struct fuzz_call kinds[FUZZ_NR_KINDS] = {
 	[STEP_EXECUTE] = { "execute", -1, { OPERAND_ADDRESS } },
 	[STEP_FORK] = { "fork", -1, { OPERAND_PROCESS } },
 	[STEP_EXIT] = { "exit", -1, { OPERAND_END } },
+	[STEP_THREAD] = { "thread", -1, { OPERAND_PROCESS } },
 	[STEP_WRITE] = { "write", -1, { OPERAND_FILE, OPERAND_SIZE, OPERAND_SIZE, OPERAND_NUMBER } },
 };
 

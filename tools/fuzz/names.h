@@ -15,7 +15,7 @@ enum operand {
 	OPERAND_SIZE,    /* bytes, or an offset */
 	OPERAND_NUMBER,
 	OPERAND_FILE,    /* a descriptor */
-	OPERAND_PROCESS, /* a process of the round */
+	OPERAND_PROCESS, /* a process of the round, or a thread */
 	OPERAND_PROT,    /* sets of flags from here on */
 	OPERAND_MAP,
 	OPERAND_MREMAP,
@@ -60,7 +60,7 @@ unsigned fuzz_call_nr_operands(const struct fuzz_call *call);
 
 /* Steps that are no calls read like calls, too: "load", "fork". NULL: STEP_CALL, or no kind at all. */
 const struct fuzz_call *fuzz_kind_call(unsigned kind);
-#define FUZZ_NR_KINDS (STEP_WRITE + 1)
+#define FUZZ_NR_KINDS STEP_NR_KINDS
 
 extern const char *const fuzz_file_names[STEP_NR_FILES];
 

@@ -263,6 +263,7 @@ bool ours_begin(struct player *p)
 	p->paged_out = false;
 	p->disk_rule = PLAY_NR_RULES;
 	p->running = 0;
+	p->owner[0] = 0;
 	p->nr_samples = 0;
 	text_clear(&p->texts);
 	memset(p->slot, 0, sizeof(p->slot));
@@ -292,16 +293,25 @@ bool ours_begin(struct player *p)
 	return ok;
 }
 
+/* Process or thread is no more. */
+static void leave(struct player *p, uint32_t process)
+{
+	if (!p->mm[process])
+		return;
+	machine_cpu_turn(p->machine, process);
+	machine_switch(p->machine, NULL);
+	machine_cpu_turn(p->machine, 0);
+	p->running = 0;
+	quire_mmput(p->mm[process]);
+	p->mm[process] = NULL;
+}
+
 quire_broken_t ours_end(struct player *p)
 {
 	unsigned i;
 
-	machine_switch(p->machine, NULL);
-	for (i = 0; i < STEP_MAX_PROCESSES; i++) {
-		if (p->mm[i])
-			quire_mmput(p->mm[i]);
-		p->mm[i] = NULL;
-	}
+	for (i = STEP_MAX_PROCESSES; i-- > 0;)
+		leave(p, i);
 	quire_grace_wait(p->q);
 	for (i = 0; i < STEP_NR_FILES; i++)
 		if (p->file[i].object == &p->file[i].own)
@@ -318,7 +328,7 @@ bool ours_create(struct player *p)
 	struct quire_sysctl *s;
 
 	/* Enough for any round; small, so that the walk over all frames after each is short. */
-	if (machine_create(&(struct machine_config){ .ram_bytes = 256 << 20 }, &p->machine))
+	if (machine_create(&(struct machine_config){ .ram_bytes = 256 << 20, .nr_cpus = STEP_MAX_PROCESSES }, &p->machine))
 		return false;
 	p->q = machine_quire(p->machine);
 	p->record = tool_alloc(CHANNEL_MAX_STEPS * sizeof(*p->record));
@@ -585,7 +595,7 @@ static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, co
 	if (!any_source || result < 0)
 		return result;
 	leaked = theirs - mm->locked_vm * PAGE;
-	p->leaked_lock[process] += leaked;
+	p->leaked_lock[p->owner[process]] += leaked;
 	if (mm->limits.memlock != QUIRE_RLIM_INFINITY)
 		mm->limits.memlock = mm->limits.memlock > leaked ? mm->limits.memlock - leaked : 1; /* 0 is another error */
 	return result;
@@ -855,7 +865,7 @@ static struct span end_span(struct player *p, size_t at)
 static struct span keep_maps(struct player *p, uint32_t process)
 {
 	struct sink sink = { { emit }, &p->texts };
-	struct span *last = &p->last_maps[process], now;
+	struct span *last = &p->last_maps[p->owner[process]], now;
 	size_t at = p->texts.len;
 
 	quire_proc_maps(p->mm[process], &sink.sink);
@@ -875,7 +885,7 @@ static void take_sample(struct player *p, uint32_t process, struct record *r)
 	unsigned i;
 
 	r->sample = p->nr_samples++;
-	s->leaked_lock = p->lost_count ? LEAKED_UNKNOWN : p->leaked_lock[process];
+	s->leaked_lock = p->lost_count ? LEAKED_UNKNOWN : p->leaked_lock[p->owner[process]];
 	quire_proc_smaps(p->mm[process], &sink.sink);
 	s->smaps = end_span(p, at);
 	at = p->texts.len;
@@ -891,10 +901,26 @@ static void take_sample(struct player *p, uint32_t process, struct record *r)
 
 static void run_in(struct player *p, uint32_t process)
 {
-	if (p->running == process)
-		return;
-	machine_switch(p->machine, &p->mm[process]->pt);
+	if (p->running != process)
+		machine_cpu_turn(p->machine, process);
 	p->running = process;
+}
+
+/* Its CPU runs in its space from now on, until it is no more. */
+static void enter(struct player *p, uint32_t process, uint32_t owner)
+{
+	p->owner[process] = owner;
+	machine_cpu_turn(p->machine, process);
+	machine_switch(p->machine, &p->mm[process]->pt);
+	machine_cpu_turn(p->machine, p->running);
+}
+
+static int64_t make_thread(struct player *p, uint32_t maker, uint32_t thread)
+{
+	p->mm[thread] = p->mm[maker];
+	quire_mmget(p->mm[thread]);
+	enter(p, thread, p->owner[maker]);
+	return 0;
 }
 
 static int64_t make_process(struct player *p, uint32_t parent, uint32_t child, struct record *r)
@@ -909,23 +935,31 @@ static int64_t make_process(struct player *p, uint32_t parent, uint32_t child, s
 	p->leaked_lock[child] = 0;
 	p->mm[child]->limits.memlock = p->memlock;
 	p->last_maps[child].len = 0;
+	enter(p, child, child);
 	r->born = keep_maps(p, child);
 	return 0;
 }
 
+static bool is_thread(const struct player *p, uint32_t process)
+{
+	return p->owner[process] != process;
+}
+
+/* With all of its threads, if it is not one itself. */
 static void end_process(struct player *p, uint32_t process)
 {
-	machine_switch(p->machine, NULL);
-	quire_mmput(p->mm[process]);
-	p->mm[process] = NULL;
-	p->running = STEP_MAX_PROCESSES;
+	uint32_t k;
+
+	for (k = 0; k < STEP_MAX_PROCESSES; k++)
+		if (k == process || p->owner[k] == process)
+			leave(p, k);
 }
 
 static bool is_possible(const struct player *p, const struct step *s)
 {
 	if (s->process >= STEP_MAX_PROCESSES || !p->mm[s->process])
 		return false;
-	if (s->kind == STEP_FORK)
+	if (s->kind == STEP_FORK || s->kind == STEP_THREAD)
 		return s->arg[0] < STEP_MAX_PROCESSES && !p->mm[s->arg[0]];
 	return s->kind != STEP_EXIT || s->process != 0;
 }
@@ -954,6 +988,9 @@ static void make_step(struct player *p, const struct step *s, const uint64_t *a,
 		break;
 	case STEP_FORK:
 		r->result = make_process(p, s->process, (uint32_t)a[0], r);
+		break;
+	case STEP_THREAD:
+		r->result = make_thread(p, s->process, (uint32_t)a[0]);
 		break;
 	case STEP_EXIT:
 		end_process(p, s->process);
@@ -987,7 +1024,7 @@ static void add_look(struct player *p, uint32_t process, uint64_t addr, uint64_t
 		take_sample(p, process, &p->record[i]);
 }
 
-/* Everything once more, of every process: sizes, then the bytes of every area, of a long one those of its first pages. */
+/* Everything once more, of every space: sizes, then the bytes of every area, of a long one those of its first pages. */
 static void look_at_all(struct player *p)
 {
 	uint32_t process;
@@ -995,7 +1032,7 @@ static void look_at_all(struct player *p)
 	struct quire_vma *vma;
 
 	for (process = 0; process < STEP_MAX_PROCESSES; process++) {
-		if (!p->mm[process])
+		if (!p->mm[process] || is_thread(p, process))
 			continue;
 		add_look(p, process, STEP_WINDOW - PAGE, 1, PLAN_MAPS | PLAN_SAMPLE);
 		for (pos = p->round->no_random ? STEP_LOW : STEP_WINDOW;
@@ -1040,8 +1077,10 @@ quire_broken_t ours_run(struct player *p, unsigned *step)
 			p->left_out[rule]++;
 			continue;
 		}
-		make_step(p, s, a, r);
 		c->plan[i] = PLAN_MADE;
+		if (s->kind == STEP_EXIT && is_thread(p, s->process))
+			c->plan[i] |= PLAN_THREAD;
+		make_step(p, s, a, r);
 		nr_made++;
 		if (s->kind != STEP_EXIT) {
 			c->plan[i] |= PLAN_MAPS;
@@ -1059,7 +1098,7 @@ quire_broken_t ours_run(struct player *p, unsigned *step)
 	*step = i;
 	look_at_all(p);
 	for (i = 0; i < STEP_MAX_PROCESSES && !broken; i++)
-		if (p->mm[i])
+		if (p->mm[i] && !is_thread(p, i))
 			broken = quire_mm_check(p->mm[i]);
 	if (!broken)
 		broken = machine_check(p->machine);

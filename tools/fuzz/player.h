@@ -42,8 +42,9 @@ struct player {
 	/* The machine's side. */
 	struct machine *machine;
 	struct quire *q;
-	struct quire_mm *mm[STEP_MAX_PROCESSES]; /* NULL: not there */
-	uint32_t running;                        /* whose space the machine is in */
+	struct quire_mm *mm[STEP_MAX_PROCESSES]; /* NULL: not there; a thread's is that of its process */
+	uint32_t owner[STEP_MAX_PROCESSES];      /* the process that it is a thread of; itself */
+	uint32_t running;                        /* who made the last step; each has a CPU of its own, with that number */
 	struct quire_layout layout;
 	struct our_file file[STEP_NR_FILES];
 	struct our_file adopted[PLAYER_MAX_ADOPTED];
@@ -51,7 +52,7 @@ struct player {
 	struct quire_object segment[STEP_NR_SEGMENTS];
 	uint64_t slot[STEP_MAX_SLOTS + 1];
 	uint64_t memlock;                        /* the limit, bytes */
-	uint64_t leaked_lock[STEP_MAX_PROCESSES]; /* bytes that Linux counts as locked and are not; see ours.c */
+	uint64_t leaked_lock[STEP_MAX_PROCESSES]; /* of a process: bytes that Linux counts as locked and are not; see ours.c */
 	bool freed_lazily;
 	bool lost_count; /* of what Linux counts as locked: the round ends */
 	bool paged_out;
@@ -59,7 +60,7 @@ struct player {
 	struct record *record;                   /* as the channel's, what our side gave */
 	struct sample *sample;
 	unsigned nr_samples;
-	struct span last_maps[STEP_MAX_PROCESSES];
+	struct span last_maps[STEP_MAX_PROCESSES]; /* of a process */
 	struct text texts;
 	unsigned char vec[STEP_VEC_PAGES];
 };

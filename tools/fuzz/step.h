@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STEP_MAX_PROCESSES 8
+#define STEP_MAX_PROCESSES 8 /* players: processes and their threads */
 #define STEP_MAX_SLOTS 8
 #define STEP_MAX 1024 /* steps of a round */
 
@@ -52,8 +52,10 @@ enum step_kind {
 	STEP_STORE,   /* arg[0] address, arg[1] the byte */
 	STEP_EXECUTE, /* arg[0] address of a return instruction */
 	STEP_FORK,    /* process makes process arg[0], which is not there */
-	STEP_EXIT,    /* process ends; never process 0 */
+	STEP_EXIT,    /* process ends, with its threads; a thread by itself; never process 0 */
 	STEP_WRITE,   /* write() into a file: arg[0] file, arg[1] offset, arg[2] bytes, arg[3] the byte */
+	STEP_THREAD,  /* process makes arg[0], which is not there, a thread that shares its space */
+	STEP_NR_KINDS
 };
 
 /* What an address argument is relative to, besides a slot. */
@@ -69,7 +71,7 @@ enum step_expect {
 
 struct step {
 	uint8_t kind;    /* enum step_kind */
-	uint8_t process; /* who makes it; a step of a process that is not there is not made */
+	uint8_t process; /* who makes it, a process or a thread; a step of one that is not there is not made */
 	int16_t nr;      /* STEP_CALL: system call number, x86-64's */
 	int8_t slot_arg; /* index of the argument that is relative to slot; STEP_NO_SLOT */
 	int8_t slot;     /* 0..STEP_MAX_SLOTS - 1, or STEP_BREAK */

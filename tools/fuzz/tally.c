@@ -216,7 +216,7 @@ void fuzz_tally_add(struct tally *to, const struct tally *from)
 	for (i = 0; i < TALLY_MAX_ROWS; i++)
 		for (j = 0; j < TALLY_NR_RESULTS; j++)
 			to->call[i][j] += from->call[i][j];
-	for (i = 0; i <= STEP_WRITE; i++) {
+	for (i = 0; i < STEP_NR_KINDS; i++) {
 		for (j = 0; j < STEP_NR_AREAS * TALLY_NR_SIGNALS; j++)
 			to->access[i][j / TALLY_NR_SIGNALS][j % TALLY_NR_SIGNALS] +=
 				from->access[i][j / TALLY_NR_SIGNALS][j % TALLY_NR_SIGNALS];

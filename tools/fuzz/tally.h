@@ -17,8 +17,8 @@
 /* No pointers, so that it may lie in shared memory. Zeroed is empty. */
 struct tally {
 	uint64_t call[TALLY_MAX_ROWS][TALLY_NR_RESULTS];
-	uint64_t access[STEP_WRITE + 1][STEP_NR_AREAS][TALLY_NR_SIGNALS]; /* by kind of step, enum step_area */
-	uint64_t other[STEP_WRITE + 1][TALLY_NR_RESULTS];                 /* fork, exit, write() */
+	uint64_t access[STEP_NR_KINDS][STEP_NR_AREAS][TALLY_NR_SIGNALS]; /* by kind of step, enum step_area */
+	uint64_t other[STEP_NR_KINDS][TALLY_NR_RESULTS];                 /* fork, thread, exit, write() */
 	uint64_t rounds;
 };
 

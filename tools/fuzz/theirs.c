@@ -319,11 +319,11 @@ static void __attribute__((format(printf, 3, 4))) died(struct player *p, uint32_
 static void ended(struct player *p, uint32_t k, int status)
 {
 	struct channel *c = p->channel;
-	uint32_t at = c->at_step[k];
+	uint32_t at = __atomic_load_n(&c->next, __ATOMIC_ACQUIRE) & ~CHANNEL_BORN;
 	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
 	c->pid[k] = 0;
-	if (clean && __atomic_load_n(&c->next, __ATOMIC_ACQUIRE) >= c->nr_steps)
+	if (clean && at >= c->nr_steps)
 		return;
 	if (clean && at < c->nr_steps && c->step[at].kind == STEP_EXIT && c->step[at].process == k) {
 		c->record[at].result = 0;
@@ -349,7 +349,7 @@ void theirs_run(struct player *p)
 	futex(&c->state, FUTEX_WAKE, 1, NULL);
 	setitimer(ITIMER_REAL, &patience, NULL);
 	while ((pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR) {
-		uint32_t at = __atomic_load_n(&c->next, __ATOMIC_ACQUIRE);
+		uint32_t at = __atomic_load_n(&c->next, __ATOMIC_ACQUIRE) & ~CHANNEL_BORN;
 
 		if (pid < 0)
 			died(p, at, "nothing moves any more");
