@@ -60,7 +60,7 @@ static int disk_write(struct quire_object *object, struct quire_page *page)
 	quire_add_relaxed(&d->writes, 1u);
 	if (!quire_page_test(page, QUIRE_PG_LOCKED))
 		d->unlocked = true;
-	if (quire_page_test(page, QUIRE_PG_DIRTY))
+	if (!d->unmapped_meanwhile && quire_page_test(page, QUIRE_PG_DIRTY))
 		d->dirty_while_written = true;
 	if (d->in_write)
 		d->in_write(d, page);

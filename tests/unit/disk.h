@@ -23,7 +23,9 @@ struct disk {
 	void (*in_read)(struct disk *d, struct quire_page *page);
 	void (*in_write)(struct disk *d, struct quire_page *page);
 	void (*in_hole)(struct disk *d);
-	bool dirty_while_written; /* a page had its mark when write_page was called */
+	bool unmapped_meanwhile;  /* set by a test that unmaps pages while they are written back:
+				   * then they may get their mark again at any time, see object.h */
+	bool dirty_while_written; /* else: a page had its mark when write_page was called */
 	bool unlocked;		  /* a call came for a page that was not locked, or was up to
 				    * date already */
 };

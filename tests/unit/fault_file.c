@@ -813,6 +813,7 @@ static void faults_against_truncate_and_write_back(void **state)
 {
 	struct churn churn = {.mm = space.mm};
 
+	disk->unmapped_meanwhile = true;
 	put_file(space.mm, BASE, 32, VM_RW, &disk->file, 0);
 	put_file(space.mm, BASE + 32 * PAGE, 32, VM_RW | VM_S, &disk->file, 0);
 	machine_switch(space.m, NULL);
@@ -944,6 +945,7 @@ static void store_cpu(struct machine *m, unsigned cpu, void *arg)
 
 static void no_store_is_lost_between_unmapping_and_write_back(void **state)
 {
+	disk->unmapped_meanwhile = true;
 	machine_set_hooks(space.m, &slow_hooks, NULL);
 	for (unsigned round = 0; round < 60; round++) {
 		struct storer s = {.mm = space.mm};
