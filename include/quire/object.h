@@ -233,7 +233,8 @@ int64_t quire_object_write(struct quire_object *object, uint64_t pos, const void
  * Set the size, at most QUIRE_OBJECT_MAX_SIZE. Smaller: pages beyond it are unmapped everywhere
  * (private copies made from them too, as Linux does), dropped, the rest of the last page is
  * zeroed; later accesses beyond are SIGBUS. Larger: what is new reads as zeroes. The host's own
- * storage is the host's to cut, before this call. May sleep.
+ * storage is the host's to cut: after this call, when write-backs of what is gone have ended, and
+ * before the file grows again. May sleep.
  */
 void quire_object_truncate(struct quire_object *object, uint64_t size);
 
