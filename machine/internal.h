@@ -58,12 +58,12 @@ struct tlb_entry {
 };
 
 /*
- * Paging-structure cache (SDM 4.10.3): where the lowest table of a 2 MiB region is, and the rights
- * down to there.
+ * Paging-structure cache (SDM 4.10.3): where the lowest table of a region (2 MiB, or 4) is, and the
+ * rights down to there.
  */
 struct psc_entry {
 	uint64_t asid; /* 0: empty */
-	uint64_t region; /* address >> 21 */
+	uint64_t region; /* its number */
 	uint64_t table;  /* frame */
 	uint8_t rights;
 };
@@ -85,7 +85,9 @@ struct machine_cpu {
 	struct quire_pgtable *pt; /* loaded, or NULL */
 	uint64_t asid;
 	quire_pfn_t root;
-	unsigned levels;
+	const struct mmu *mmu;
+	unsigned region_shift;    /* what a lowest table covers */
+	uint64_t pdpte[4];        /* PAE: the root's entries as they were when it was loaded */
 	struct tlb_entry *tlb;    /* sets of TLB_WAYS */
 	uint32_t nr_used, nr_large;
 	uint32_t next_way;
@@ -110,6 +112,7 @@ struct machine {
 	uint32_t *tlb_refs; /* what points to the frame: TLBs, caches, roots; debug builds */
 	struct machine_cpu *cpu;
 	unsigned nr_cpus, tlb_sets;
+	bool marks_fault;       /* see machine_config */
 	uint64_t physical_bits; /* address bits that a table entry may set (MAXPHYADDR) */
 
 	machine_fault_fn fault;
@@ -187,6 +190,15 @@ enum walk machine_walk(struct machine *m, const struct machine_cpu *cpu, uint64_
 /* The same from the root without setting a bit or reporting anything. */
 enum walk machine_look(struct machine *m, const struct machine_cpu *cpu, uint64_t addr,
 		       struct translation *t);
+
+/* The one for a format; dies if there is none. */
+const struct mmu *machine_mmu(const struct quire_pgfmt *fmt);
+
+/* log2 of what one of its lowest tables covers. */
+unsigned machine_mmu_region(const struct mmu *mmu);
+
+/* What the processor does besides when cpu->root is loaded. */
+void machine_mmu_load(struct machine *m, struct machine_cpu *cpu);
 
 bool machine_is_canonical(const struct machine_cpu *cpu, uint64_t addr);
 

@@ -105,6 +105,7 @@ int machine_create(const struct machine_config *config, struct machine **out)
 	m->ram_bytes = quire_page_up(pc[2].end);
 	m->nr_frames = m->ram_bytes >> MACHINE_PAGE_SHIFT;
 	m->physical_bits = 46;
+	m->marks_fault = c->marks_fault;
 	m->nr_cpus = quire.nr_cpus;
 	m->tlb_sets = tlb_sets_for(c->tlb_entries);
 	m->random = c->seed;
@@ -310,15 +311,6 @@ void machine_run_cpus(struct machine *m, unsigned n,
 
 /* ---- Spaces ------------------------------------------------------------------------------ */
 
-static unsigned levels_of(const struct quire_pgfmt *fmt)
-{
-	if (fmt == &quire_pgfmt_x86_64)
-		return 4;
-	if (fmt == &quire_pgfmt_x86_64_5level)
-		return 5;
-	machine_die("no MMU for the format %s", fmt->name);
-}
-
 /*
  * No entry outlives its space's stay on the CPU, so a CPU that is not named in a flush has nothing
  * to flush.
@@ -342,9 +334,11 @@ void machine_switch(struct machine *m, struct quire_pgtable *pt)
 	if (pt) {
 		quire_pgtable_load(pt, cpu->number);
 		lock(&cpu->lock);
-		cpu->levels = levels_of(pt->fmt);
+		cpu->mmu = machine_mmu(pt->fmt);
+		cpu->region_shift = machine_mmu_region(cpu->mmu);
 		cpu->asid = pt->asid;
 		cpu->root = quire_pgtable_root(pt) >> MACHINE_PAGE_SHIFT;
+		machine_mmu_load(m, cpu);
 		cpu->pt = pt;
 		machine_refer(m, cpu->root, 1);
 		unlock(&cpu->lock);

@@ -40,6 +40,8 @@ struct machine_config {
 	uint32_t zones;                /* 0: DMA, DMA32 and NORMAL; see quire_page_init() */
 	unsigned nr_cpus;              /* 0: 1; at most 64 */
 	const struct quire_pgfmt *fmt; /* NULL: quire_pgfmt_x86_64 */
+	bool marks_fault;              /* a processor that does not mark entries itself, but faults where
+					* it would (RISC-V's Svade, AArch64 without FEAT_HAFDBS); x86 marks */
 	unsigned tlb_entries;          /* a CPU; 0: 1024; made a power of two, at least 4 */
 	uint64_t seed;                 /* of quire_port_random(); 0: which then always says 0 */
 	bool verbose;                  /* print what quire_port_log() is given */

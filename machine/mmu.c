@@ -1,36 +1,259 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page-table walker of an x86-64 processor in user mode, written from Intel's SDM vol. 3A,
- * chapter 4, and from nothing else: it shares no constant with src/pgtable/, so a wrong one there
- * shows here as a page that is not where it should be. Called by access.c on a TLB miss; it reads
- * tables as the hardware does, without any lock, while Quire changes them.
+ * The page-table walker of a processor in user mode, for each of the machines. Written from the
+ * manuals and from nothing else: it shares no constant with src/pgtable/, so a wrong one there shows
+ * here as a page that is not where it should be. Called by access.c on a TLB miss; it reads tables
+ * as the hardware does, without any lock, while Quire changes them.
+ *
+ * Sources: Intel SDM vol. 3A chapter 4 (4.3 32-bit, 4.4 PAE, 4.5 4- and 5-level paging); Arm ARM
+ * D8.3 to D8.5 (VMSAv8-64 stage 1, granule 4 KiB); RISC-V privileged architecture 12.3 to 12.6.
  */
 #include "internal.h"
 
-/* SDM tables 4-15 (PML4E) to 4-20 (PTE). */
-#define P (1ull << 0)
-#define RW (1ull << 1)
-#define US (1ull << 2)
-#define A (1ull << 5)
-#define D (1ull << 6)
-#define PS (1ull << 7)
-#define XD (1ull << 63)
-
-/* 4.5.4: bits 51:M of a present entry are reserved, M being MAXPHYADDR. */
-static uint64_t address_field(unsigned low, unsigned high)
+/* Bits high to low. */
+static uint64_t field(unsigned high, unsigned low)
 {
 	return (~0ull >> (63 - high)) & (~0ull << low);
 }
 
+static uint64_t bit(unsigned n)
+{
+	return 1ull << n;
+}
+
+/* What one entry says to the hardware. */
+struct meaning {
+	bool present, leaf, user;
+	uint8_t rights;           /* with DIRTY: stores need not tell the tables */
+	uint64_t frame;
+	/* what an access, and a store, sets and clears in it */
+	uint64_t access_sets, store_sets, store_clears;
+	const char *wrong;        /* the processor chokes on it; NULL: nothing */
+};
+
+struct mmu {
+	const struct quire_pgfmt *fmt; /* whose tables it reads */
+	unsigned levels, entry_bytes, bits, top_bits;
+	unsigned va_bits;
+	bool is_canonical_only;        /* other addresses are #GP, not #PF; else they are not mapped */
+	bool root_copied;              /* PAE: the four PDPTE registers */
+	/* level: 1 the lowest */
+	void (*read)(const struct machine *m, uint64_t entry, unsigned level, struct meaning *e);
+};
+
+/* ---- x86: tables 4-4 to 4-6, 4-8 to 4-11, 4-15 to 4-20 ----------------------------------- */
+
+static void x86_read(uint64_t entry, unsigned level, bool may_be_large, struct meaning *e)
+{
+	const uint64_t p = bit(0), rw = bit(1), us = bit(2), a = bit(5), d = bit(6), ps = bit(7);
+
+	e->present = entry & p;
+	e->leaf = level == 1 || (may_be_large && (entry & ps));
+	e->user = entry & us;
+	e->rights = RIGHT_EXEC;
+	if (entry & rw)
+		e->rights |= RIGHT_WRITE;
+	if (entry & d)
+		e->rights |= RIGHT_DIRTY;
+	/* 4.8: A in each entry used, D in the leaf for a write; both stick. */
+	e->access_sets = a;
+	e->store_sets = e->leaf ? d : 0;
+}
+
+/* level as the SDM's figures have it: 1 PTE, 2 PDE, 3 PDPTE, 4 PML4E, 5 PML5E. */
+static void x86_64_read(const struct machine *m, uint64_t entry, unsigned level, struct meaning *e)
+{
+	const uint64_t ps = bit(7), xd = bit(63);
+
+	x86_read(entry, level, level == 2 || level == 3, e);
+	if (entry & xd)
+		e->rights &= (uint8_t)~RIGHT_EXEC;
+	e->frame = (entry & field(51, e->leaf ? 12 + 9 * (level - 1) : 12)) >> 12;
+	/* 4.5.4: bits 51:M of a present entry are reserved, M being MAXPHYADDR. */
+	if (entry & field(51, (unsigned)m->physical_bits))
+		e->wrong = "mmu: entry with address bits that the machine does not have";
+	else if (level >= 4 && (entry & ps))
+		e->wrong = "mmu: reserved bit 7 is set in a PML4E or PML5E";
+	else if (level == 3 && (entry & ps) && (entry & field(29, 13)))
+		e->wrong = "mmu: reserved bits 29:13 are set in the entry of a 1 GiB page";
+	else if (level == 2 && (entry & ps) && (entry & field(20, 13)))
+		e->wrong = "mmu: reserved bits 20:13 are set in the entry of a 2 MiB page";
+}
+
+static void i386_read(const struct machine *m, uint64_t entry, unsigned level, struct meaning *e)
+{
+	(void)m;
+	x86_read(entry, level, level == 2, e);
+	e->frame = (entry & field(31, e->leaf && level == 2 ? 22 : 12)) >> 12;
+	if (level == 2 && e->leaf) {
+		e->frame |= (entry & field(20, 13)) >> 13 << 20;
+		if (entry & bit(21))
+			e->wrong = "mmu: reserved bit 21 is set in the entry of a 4 MiB page";
+	}
+}
+
+static void pae_read(const struct machine *m, uint64_t entry, unsigned level, struct meaning *e)
+{
+	const uint64_t p = bit(0);
+
+	if (level == 3) {
+		e->present = entry & p;
+		e->user = true;
+		e->rights = RIGHT_WRITE | RIGHT_EXEC;
+		e->frame = (entry & field(51, 12)) >> 12;
+		if (entry & (field(2, 1) | field(8, 5) | field(63, (unsigned)m->physical_bits)))
+			e->wrong = "mmu: reserved bits are set in a PDPTE of PAE";
+		return;
+	}
+	x86_64_read(m, entry, level, e);
+	if (entry & field(62, 52))
+		e->wrong = "mmu: reserved bits 62:52 are set in an entry of PAE";
+}
+
+/* ---- AArch64: D8.3.1, D8.3.2; D8.4.1; D8.5 ------------------------------------------------ */
+
+static void aarch64_read(const struct machine *m, uint64_t entry, unsigned level, struct meaning *e)
+{
+	const uint64_t read_only = bit(7), af = bit(10), dbm = bit(51), uxn = bit(54);
+	const bool bit1 = entry & bit(1);
+
+	/* At the last level 0b01 is reserved and faults; above, it is a block, which level 0 has not. */
+	e->present = (entry & bit(0)) && (bit1 || level == 2 || level == 3);
+	e->leaf = level == 1 || !bit1;
+	e->frame = (entry & field(47, e->leaf ? 12 + 9 * (level - 1) : 12)) >> 12;
+	if (!e->leaf) {
+		e->user = !(entry & bit(61));
+		e->rights = RIGHT_WRITE | RIGHT_EXEC;
+		if (entry & bit(62))
+			e->rights &= (uint8_t)~RIGHT_WRITE;
+		if (entry & bit(60))
+			e->rights &= (uint8_t)~RIGHT_EXEC;
+		if (entry & field(50, 48))
+			e->wrong = "mmu: reserved bits 50:48 are set in a table descriptor";
+		return;
+	}
+	e->user = entry & bit(6);
+	if (!(entry & uxn))
+		e->rights |= RIGHT_EXEC;
+	if (!(entry & read_only))
+		e->rights |= RIGHT_WRITE | RIGHT_DIRTY;
+	else if ((entry & dbm) && !m->marks_fault)
+		e->rights |= RIGHT_WRITE;
+	e->access_sets = af;
+	if (entry & dbm)
+		e->store_clears = read_only;
+	if ((entry & field(9, 8)) != field(9, 8) || (entry & field(4, 2)))
+		e->wrong = "mmu: a page of ordinary memory that is not inner shareable and write-back";
+	else if (entry & (field(49, 48) | bit(52)))
+		e->wrong = "mmu: reserved bits 49:48 or Contiguous are set in a descriptor";
+}
+
+/* ---- RISC-V: 12.3.2 "Virtual Address Translation Process" --------------------------------- */
+
+static void riscv_read(const struct machine *m, uint64_t entry, unsigned level, struct meaning *e)
+{
+	const uint64_t v = bit(0), r = bit(1), w = bit(2), x = bit(3), u = bit(4), a = bit(6), d = bit(7);
+	uint64_t ppn = (entry & field(53, 10)) >> 10;
+
+	(void)m;
+	e->present = entry & v;
+	e->leaf = entry & (r | w | x);
+	e->frame = ppn;
+	if (!e->present)
+		return;
+	if ((entry & w) && !(entry & r)) {
+		e->wrong = "mmu: W without R is reserved";
+	} else if (entry & field(63, 54)) {
+		e->wrong = "mmu: bits 63:54 are set: reserved, or of extensions that are not there";
+	} else if (!e->leaf && level == 1) {
+		e->present = false;
+	} else if (!e->leaf) {
+		e->user = true;
+		e->rights = RIGHT_WRITE | RIGHT_EXEC;
+		if (entry & (u | a | d))
+			e->wrong = "mmu: D, A or U is set in an entry that points to a table";
+	} else {
+		e->user = entry & u;
+		/* Quire makes nothing that cannot be read; here X alone would be that. */
+		if (!(entry & r))
+			e->wrong = "mmu: a page that can be executed and not read";
+		if (entry & w)
+			e->rights |= RIGHT_WRITE;
+		if (entry & x)
+			e->rights |= RIGHT_EXEC;
+		if (entry & d)
+			e->rights |= RIGHT_DIRTY;
+		e->access_sets = a;
+		e->store_sets = d;
+	}
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+static const struct mmu mmus[] = {
+	{ &quire_pgfmt_x86_64, 4, 8, 9, 9, 48, true, false, x86_64_read },
+	{ &quire_pgfmt_x86_64_5level, 5, 8, 9, 9, 57, true, false, x86_64_read },
+	{ &quire_pgfmt_i386, 2, 4, 10, 10, 32, false, false, i386_read },
+	{ &quire_pgfmt_pae, 3, 8, 9, 2, 32, false, true, pae_read },
+	{ &quire_pgfmt_aarch64, 4, 8, 9, 9, 48, false, false, aarch64_read },
+	{ &quire_pgfmt_sv32, 2, 4, 10, 10, 32, false, false, riscv_read },
+	{ &quire_pgfmt_sv39, 3, 8, 9, 9, 39, false, false, riscv_read },
+	{ &quire_pgfmt_sv48, 4, 8, 9, 9, 48, false, false, riscv_read },
+	{ &quire_pgfmt_sv57, 5, 8, 9, 9, 57, false, false, riscv_read },
+};
+
+static unsigned shift_of(const struct mmu *mmu, unsigned level)
+{
+	return 12 + mmu->bits * (level - 1);
+}
+
+const struct mmu *machine_mmu(const struct quire_pgfmt *fmt)
+{
+	unsigned i;
+
+	for (i = 0; i < QUIRE_ARRAY_SIZE(mmus); i++) {
+		if (mmus[i].fmt == fmt)
+			return &mmus[i];
+	}
+	machine_die("no MMU for the format %s", fmt->name);
+}
+
+unsigned machine_mmu_region(const struct mmu *mmu)
+{
+	return shift_of(mmu, 2);
+}
+
+void machine_mmu_load(struct machine *m, struct machine_cpu *cpu)
+{
+	if (cpu->mmu->root_copied)
+		memcpy(cpu->pdpte, m->ram + (cpu->root << 12), sizeof(cpu->pdpte));
+}
+
 bool machine_is_canonical(const struct machine_cpu *cpu, uint64_t addr)
 {
-	int64_t upper = (int64_t)addr >> (cpu->levels == 5 ? 56 : 47);
+	int64_t upper = (int64_t)addr >> (cpu->mmu->va_bits - 1);
 
-	return upper == 0 || upper == -1;
+	return !cpu->mmu->is_canonical_only || upper == 0 || upper == -1;
+}
+
+/*
+ * User space has no page where these addresses are: they are beyond 32 bits, in the other root
+ * (AArch64), or not the sign extension (RISC-V, 12.4.1).
+ */
+static bool is_beyond(const struct mmu *mmu, uint64_t addr)
+{
+	if (mmu->is_canonical_only)
+		return false;
+	if (mmu->fmt->va_signed) {
+		int64_t upper = (int64_t)addr >> (mmu->va_bits - 1);
+
+		return upper != 0 && upper != -1;
+	}
+	return addr >> mmu->va_bits != 0;
 }
 
 struct step {
-	uint64_t *entry;
+	void *entry;
 	uint64_t value;
 };
 
@@ -41,60 +264,59 @@ static enum walk bad(struct machine *m, bool quiet, const char *what, uint64_t v
 	return WALK_BAD;
 }
 
-/* level as the SDM's figures have it: 1 PTE, 2 PDE, 3 PDPTE, 4 PML4E, 5 PML5E. */
-static enum walk check_reserved(struct machine *m, bool quiet, uint64_t entry, unsigned level)
+static enum walk read_table(struct machine *m, const struct machine_cpu *cpu, bool quiet,
+			    quire_pfn_t table, uint64_t addr, unsigned level, struct step *step)
 {
-	if (entry & address_field((unsigned)m->physical_bits, 51))
-		return bad(m, quiet, "mmu: entry with address bits that the machine does not have",
-			   entry);
-	if (level >= 4 && (entry & PS))
-		return bad(m, quiet, "mmu: reserved bit 7 is set in a PML4E or PML5E", entry);
-	if (level == 3 && (entry & PS) && (entry & address_field(13, 29)))
-		return bad(m, quiet,
-			   "mmu: reserved bits 29:13 are set in the entry of a 1 GiB page", entry);
-	if (level == 2 && (entry & PS) && (entry & address_field(13, 20)))
-		return bad(m, quiet,
-			   "mmu: reserved bits 20:13 are set in the entry of a 2 MiB page", entry);
-	return WALK_OK;
-}
+	const struct mmu *mmu = cpu->mmu;
+	unsigned bits = level == mmu->levels ? mmu->top_bits : mmu->bits;
+	uint64_t i = addr >> shift_of(mmu, level) & ((1u << bits) - 1);
 
-static enum walk read_table(struct machine *m, bool quiet, quire_pfn_t table, uint64_t addr,
-			    unsigned level, struct step *step)
-{
 	if (table >= m->nr_frames)
 		return bad(m, quiet, "mmu: table beyond the end of memory", table);
 	if (QUIRE_DEBUG && !(__atomic_load_n(&m->frame[table], __ATOMIC_RELAXED) & FRAME_ALLOCATED))
 		return bad(m, quiet, "mmu: a table lies in a frame that is free", table);
-	step->entry = (uint64_t *)(void *)(m->ram + (table << 12)) +
-		      ((addr >> (12 + 9 * (level - 1))) & 511);
+	step->entry = m->ram + (table << 12) + i * mmu->entry_bytes;
 	/* Who only looks on is no switching point. */
 	if (!quiet)
 		QUIRE_SCHED_POINT(step->entry, 0);
-	step->value = __atomic_load_n(step->entry, __ATOMIC_ACQUIRE);
+	if (mmu->root_copied && level == mmu->levels)
+		step->value = cpu->pdpte[i];
+	else if (mmu->entry_bytes == 8)
+		step->value = __atomic_load_n((uint64_t *)step->entry, __ATOMIC_ACQUIRE);
+	else
+		step->value = __atomic_load_n((uint32_t *)step->entry, __ATOMIC_ACQUIRE);
 	return WALK_OK;
 }
 
-/* Set bits in an entry that was read as step->value; false if it has changed since. */
-static bool set_bits(struct step *step, uint64_t bits)
+/* Change an entry that was read as step->value; false if it has changed since. */
+static bool mark(const struct mmu *mmu, struct step *step, uint64_t value)
 {
-	if ((step->value & bits) == bits)
+	uint32_t old = (uint32_t)step->value;
+
+	if (step->value == value)
 		return true;
-	return quire_cmpxchg(step->entry, &step->value, step->value | bits);
+	if (mmu->entry_bytes == 4)
+		return quire_cmpxchg((uint32_t *)step->entry, &old, (uint32_t)value);
+	return quire_cmpxchg((uint64_t *)step->entry, &step->value, value);
 }
 
 /* want < 0: only look. */
 static enum walk walk(struct machine *m, const struct machine_cpu *cpu, uint64_t addr, int want,
 		      const struct psc_entry *from, struct translation *t)
 {
+	const struct mmu *mmu = cpu->mmu;
 	const bool quiet = want < 0;
+	struct meaning e;
 	struct step step[5];
+	uint64_t marked[5], size;
 	unsigned level, n, i;
-	uint64_t size, frame;
 	quire_pfn_t table;
 	uint8_t rights;
 	enum walk w;
 	bool user;
 
+	if (is_beyond(mmu, addr))
+		return WALK_FAULT;
 again:
 	n = 0;
 	user = true;
@@ -105,36 +327,34 @@ again:
 	} else {
 		table = cpu->root;
 		rights = RIGHT_WRITE | RIGHT_EXEC;
-		level = cpu->levels;
+		level = mmu->levels;
 	}
 	for (;; level--) {
-		uint64_t entry;
-
 		t->table = table;
 		t->table_rights = rights;
-		w = read_table(m, quiet, table, addr, level, &step[n]);
+		w = read_table(m, cpu, quiet, table, addr, level, &step[n]);
 		if (w != WALK_OK)
 			return w;
-		entry = step[n++].value;
-		if (!(entry & P))
+		e = (struct meaning){ 0 };
+		mmu->read(m, step[n].value, level, &e);
+		if (!e.present)
 			return WALK_FAULT;
-		w = check_reserved(m, quiet, entry, level);
-		if (w != WALK_OK)
-			return w;
-		/* 4.6.1: every level must allow it. */
-		user &= (entry & US) != 0;
-		if (!(entry & RW))
-			rights &= (uint8_t)~RIGHT_WRITE;
-		if (entry & XD)
-			rights &= (uint8_t)~RIGHT_EXEC;
-		if (level == 1 || (level <= 3 && (entry & PS)))
+		if (e.wrong)
+			return bad(m, quiet, e.wrong, step[n].value);
+		/* SDM 4.6.1 and the like: every level must allow it. */
+		user &= e.user;
+		rights &= e.rights | RIGHT_DIRTY;
+		marked[n] = step[n].value | e.access_sets;
+		if (e.leaf && want > 0 && (want & (int)RIGHT_WRITE))
+			marked[n] = (marked[n] | e.store_sets) & ~e.store_clears;
+		n++;
+		if (e.leaf)
 			break;
-		table = (entry & address_field(12, 51)) >> 12;
+		table = e.frame;
 	}
-	t->shift = (uint8_t)(12 + 9 * (level - 1));
+	t->shift = (uint8_t)shift_of(mmu, level);
 	size = 1ull << t->shift;
-	frame = step[n - 1].value & address_field(t->shift, 51);
-	t->pfn = (frame + (addr & (size - 1))) >> 12;
+	t->pfn = e.frame + ((addr & (size - 1)) >> 12);
 	if (!user)
 		return WALK_FAULT;
 	if (want > 0 && ((unsigned)want & ~rights))
@@ -142,18 +362,14 @@ again:
 	if (t->pfn >= m->nr_frames)
 		return bad(m, quiet, "mmu: page beyond the end of memory", t->pfn);
 	if (!quiet) {
-		/* 4.8: A in each entry used, D in the leaf for a write; both stick. */
 		for (i = 0; i < n; i++) {
-			uint64_t bits = A;
-
-			if (i == n - 1 && (want & (int)RIGHT_WRITE))
-				bits |= D;
-			if (!set_bits(&step[i], bits))
+			if (m->marks_fault && marked[i] != step[i].value)
+				return WALK_FAULT;
+			if (!mark(mmu, &step[i], marked[i]))
 				goto again;
-			step[i].value |= bits;
 		}
 	}
-	if (step[n - 1].value & D)
+	if ((e.rights & RIGHT_DIRTY) || (want > 0 && (want & (int)RIGHT_WRITE)))
 		rights |= RIGHT_DIRTY;
 	t->rights = rights;
 	return WALK_OK;

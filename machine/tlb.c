@@ -55,14 +55,14 @@ static void drop_psc(struct machine *m, struct psc_entry *e)
 
 static struct psc_entry *psc_of(struct machine_cpu *cpu, uint64_t addr)
 {
-	return &cpu->psc[(addr >> 21) % PSC_ENTRIES];
+	return &cpu->psc[(addr >> cpu->region_shift) % PSC_ENTRIES];
 }
 
 struct psc_entry *machine_psc_find(struct machine_cpu *cpu, uint64_t addr)
 {
 	struct psc_entry *e = psc_of(cpu, addr);
 
-	return e->asid == cpu->asid && e->region == addr >> 21 ? e : NULL;
+	return e->asid == cpu->asid && e->region == addr >> cpu->region_shift ? e : NULL;
 }
 
 void machine_tlb_fill(struct machine *m, struct machine_cpu *cpu, uint64_t addr,
@@ -99,7 +99,7 @@ void machine_tlb_fill(struct machine *m, struct machine_cpu *cpu, uint64_t addr,
 	drop_psc(m, psc);
 	*psc = (struct psc_entry){
 		.asid = cpu->asid,
-		.region = addr >> 21,
+		.region = addr >> cpu->region_shift,
 		.table = t->table,
 		.rights = t->table_rights,
 	};

@@ -12,7 +12,7 @@
 
 #define L BASE
 #define R (BASE + 0x1000000)
-#define TASK_END 0x7ffffffff000ull
+#define TASK_END (space.mm->pt.fmt->user_end) /* 0x7ffffffff000 on x86-64 */
 
 static struct quire_mm *remote;
 
@@ -123,7 +123,7 @@ static void arguments_are_checked_in_linux_s_order(void **state)
 	assert_int_equal(readv(VEC({L, 10}, {TASK_END, 1}), 2, VEC({R, 20}), 1), -QUIRE_EFAULT);
 	assert_int_equal(readv(VEC({L, 10}, {TASK_END - 1, 1}), 2, VEC({R, 20}), 1), 10);
 	assert_int_equal(readv(VEC({L, 10}, {TASK_END - 1, 2}), 2, VEC({R, 20}), 1), -QUIRE_EFAULT);
-	assert_int_equal(readv(VEC({L, 10}, {0x800000000000, 0}), 2, VEC({R, 20}), 1),
+	assert_int_equal(readv(VEC({L, 10}, {TASK_END + PAGE, 0}), 2, VEC({R, 20}), 1),
 			 -QUIRE_EFAULT);
 	assert_int_equal(readv(VEC({L, 10}, {UINT64_MAX - 255, 2}), 2, VEC({R, 20}), 1),
 			 -QUIRE_EFAULT);

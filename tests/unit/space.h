@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -47,11 +48,44 @@ static inline void check_space(struct quire_mm *mm)
 		fail_msg("%s", broken);
 }
 
+static inline bool space_marks_fault(void)
+{
+	const char *name = getenv("QUIRE_TEST_FORMAT");
+
+	return name && strchr(name, '+');
+}
+
+/*
+ * The page tables that QUIRE_TEST_FORMAT names, of those that reach as far as x86-64's; with a "+" behind the name,
+ * those of a processor that leaves it to fault handlers to mark entries.
+ */
+static inline void space_choose_format(struct machine_config *config)
+{
+	static const struct quire_pgfmt *const formats[] = {
+		&quire_pgfmt_x86_64, &quire_pgfmt_x86_64_5level, &quire_pgfmt_sv48,
+		&quire_pgfmt_sv57,   &quire_pgfmt_aarch64,
+	};
+	const char *name = getenv("QUIRE_TEST_FORMAT");
+	size_t i, len;
+
+	if (!name)
+		return;
+	len = strcspn(name, "+");
+	config->marks_fault = space_marks_fault();
+	for (i = 0; i < QUIRE_ARRAY_SIZE(formats); i++) {
+		if (strlen(formats[i]->name) == len && !strncmp(formats[i]->name, name, len))
+			config->fmt = formats[i];
+	}
+	if (!config->fmt)
+		fail_msg("no format %s", name);
+}
+
 static inline int space_setup_cpus(void **state, unsigned cpus)
 {
 	struct machine_config config = {.ram_bytes = 64u << 20, .nr_cpus = cpus};
 
 	memset(&space, 0, sizeof(space));
+	space_choose_format(&config);
 	if (machine_create(&config, &space.m))
 		return -1;
 	space.q = machine_quire(space.m);
