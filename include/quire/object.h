@@ -74,6 +74,8 @@ struct quire_object {
 	uint32_t flags;            /* QUIRE_OBJECT_* */
 	uint64_t size;             /* bytes; changed by quire_object_truncate() and _write()
 				    * under tree_lock; atomic */
+	uint64_t max_size;         /* bytes: what the file system can hold, at most and unless set by
+				    * the object's maker QUIRE_OBJECT_MAX_SIZE; constant */
 	struct quire_mutex resize; /* see above */
 	struct quire_mutex lock;   /* areas; held while the reverse map is walked */
 	struct quire_list areas;   /* by quire_vma.object_link */
@@ -223,7 +225,7 @@ int quire_object_get_page(struct quire_object *object, uint64_t index, struct qu
 /*
  * Copy between a buffer and the file's cache, as read() and write() do: bytes done, fewer than
  * len where it stopped after some, else an errno: -ENOMEM, what read_page said, -EFBIG (write
- * beyond QUIRE_OBJECT_MAX_SIZE). write extends the size; one write or truncate at a time. May
+ * beyond max_size). write extends the size; one write or truncate at a time. May
  * sleep.
  */
 int64_t quire_object_read(struct quire_object *object, uint64_t pos, void *buf, size_t len);
@@ -249,8 +251,8 @@ void quire_object_drop(struct quire_object *object, uint64_t first, uint64_t las
 
 /*
  * Free [start, end) bytes, page aligned, which then read as zeroes: drop, then ops->punch_hole; who
- * wants one of these pages meanwhile waits. -EOPNOTSUPP: nothing happened; or what punch_hole
- * said. May sleep.
+ * wants one of these pages meanwhile waits. -EFBIG (end beyond max_size), -EOPNOTSUPP: nothing
+ * happened; or what punch_hole said. May sleep.
  */
 int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_t end);
 

@@ -26,6 +26,7 @@ void quire_object_init(struct quire *q, struct quire_object *object,
 	object->refs = 1;
 	object->flags = flags;
 	object->size = size;
+	object->max_size = QUIRE_OBJECT_MAX_SIZE;
 	quire_list_init(&object->areas);
 	quire_assert(q, size <= QUIRE_OBJECT_MAX_SIZE);
 }
@@ -430,10 +431,10 @@ int64_t quire_object_write(struct quire_object *object, uint64_t pos, const void
 
 	if (len == 0)
 		return 0;
-	if (pos >= QUIRE_OBJECT_MAX_SIZE)
+	if (pos >= object->max_size)
 		return -QUIRE_EFBIG;
-	if (len > QUIRE_OBJECT_MAX_SIZE - pos)
-		len = (size_t)(QUIRE_OBJECT_MAX_SIZE - pos);
+	if (len > object->max_size - pos)
+		len = (size_t)(object->max_size - pos);
 
 	quire_mutex_lock(q, &object->resize);
 	if (pos > object->size)

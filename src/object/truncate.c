@@ -161,6 +161,8 @@ int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_
 	uint64_t first = start >> QUIRE_PAGE_SHIFT, last = (end >> QUIRE_PAGE_SHIFT) - 1;
 	int err;
 
+	if (end > object->max_size)
+		return -QUIRE_EFBIG;
 	if (!object->ops || !object->ops->punch_hole)
 		return -QUIRE_EOPNOTSUPP;
 	if (start >= end)

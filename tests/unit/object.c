@@ -629,6 +629,11 @@ static void punch_hole_frees_the_pages_and_the_disk(void **state)
 	for (size_t i = 0; i < 4 * PAGE; i++)
 		assert_int_equal(buffer[i], i >= PAGE && i < 3 * PAGE ? 0 : disk_byte(i));
 	assert_int_equal(quire_object_punch_hole(&d->object, PAGE, PAGE), 0);
+	/* As ext4, which ends at 16 TiB: fallocate(2), EFBIG. */
+	d->object.max_size = 4 * PAGE;
+	assert_int_equal(quire_object_punch_hole(&d->object, 3 * PAGE, 5 * PAGE), -QUIRE_EFBIG);
+	assert_int_equal(quire_object_write(&d->object, 4 * PAGE, "x", 1), -QUIRE_EFBIG);
+	assert_int_equal(quire_object_write(&d->object, 4 * PAGE - 1, "xy", 2), 1);
 	assert_int_equal(d->holes, 1);
 	assert_null(disk_delete(d));
 }

@@ -5,6 +5,7 @@
  * cannot be compared, and left out. Called by play.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -73,6 +74,22 @@ static int read_hole(struct quire_object *object, struct quire_page *page)
 static const struct quire_file_ops memory_ops = { .punch_hole = punch };
 static const struct quire_file_ops disk_ops = { .read_page = read_hole, .punch_hole = punch, .write_page = write_back };
 
+/* How far the file system lets a hole reach: EFBIG beyond. */
+static uint64_t largest_size(int fd)
+{
+	uint64_t low = 0, high = QUIRE_OBJECT_MAX_SIZE;
+
+	while (low < high) {
+		uint64_t middle = high - (high - low) / 2;
+
+		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(middle - 1), 1) && errno == EFBIG)
+			high = middle - 1;
+		else
+			low = middle;
+	}
+	return low;
+}
+
 static void set_up_file(struct player *p, struct our_file *f, struct our_file *same, const struct quire_file_ops *ops,
 			uint32_t object_flags, uint32_t flags, const struct stat *st, const char *path)
 {
@@ -137,6 +154,8 @@ static void set_up_files(struct player *p)
 			    disk ? 0 : QUIRE_OBJECT_SHMEM | QUIRE_OBJECT_NOSYNC, flags, &st, p->path[i]);
 		if (disk)
 			p->file[i].file.map_align = 2 << 20;
+		if (disk && !same)
+			p->file[i].own.max_size = largest_size(p->fill_fd[i]);
 		if (!same)
 			fill_file(&p->file[i], i);
 	}
