@@ -252,7 +252,8 @@ void quire_object_drop(struct quire_object *object, uint64_t first, uint64_t las
 /*
  * Free [start, end) bytes, page aligned, which then read as zeroes: drop, then ops->punch_hole; who
  * wants one of these pages meanwhile waits. -EFBIG (end beyond max_size), -EOPNOTSUPP: nothing
- * happened; or what punch_hole said. May sleep.
+ * happened. What punch_hole said: the pages are dropped, and what had not been written back of
+ * them is gone, as on ext4. May sleep.
  */
 int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_t end);
 
