@@ -212,7 +212,7 @@ static int copy_remote_vector(struct local *l, struct quire_mm *remote,
 		quire_uaddr_t addr = vec->base + done;
 		uint64_t n = min64(vec->len - done, left_in_page(addr));
 		struct quire_page *page;
-		int err = quire_get_user_page(
+		int err = quire_pin_remote_page(
 			remote, addr, write ? QUIRE_ACCESS_WRITE : QUIRE_ACCESS_READ, &page);
 
 		if (err)

@@ -32,6 +32,7 @@ void quire_fault_init(struct quire_fault *f, struct quire_mm *mm, quire_uaddr_t 
 	f->access = access;
 	f->user = user;
 	f->grows = user;
+	f->unshares = false;
 	f->vma = NULL;
 	f->exec_denied = false;
 	f->droppable = false;

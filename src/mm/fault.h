@@ -32,6 +32,7 @@ struct quire_fault {
 	uint32_t access;    /* QUIRE_ACCESS_* */
 	bool user;	    /* rights as the hardware has them; else as get_user_pages() has them */
 	bool grows;	    /* stacks, that is: as user says, unless it is set otherwise after init */
+	bool unshares;	    /* a read that wants an anonymous page to be the area's alone; set after init */
 	/* derived; vma only inside the grace period, or while pinned */
 	struct quire_vma *vma;
 	uint64_t id;		/* the area's */
@@ -106,6 +107,9 @@ enum quire_outcome quire_fault_make_leaf(struct quire_fault *f);
  */
 enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t start,
 					 quire_uaddr_t end);
+
+/* Leaf locked: does the entry map an anonymous page that is not the area's alone? (fault_anon.c) */
+bool quire_fault_shares_anon(struct quire_fault *f, quire_pte_t entry);
 
 /* Make sure of f->frame. DONE or OOM. */
 enum quire_outcome quire_fault_take_frame(struct quire_fault *f, bool zeroed);

@@ -182,6 +182,20 @@ static enum quire_outcome wait_for_page(struct quire_fault *f, struct quire_page
 	return QUIRE_FAULT_AGAIN;
 }
 
+/* Leaf locked. Does the entry map an anonymous page that is not the area's alone? */
+bool quire_fault_shares_anon(struct quire_fault *f, quire_pte_t entry)
+{
+	const struct quire_pgfmt *fmt = f->mm->pt.fmt;
+	struct quire_page *page;
+
+	if (quire_pte_kind(fmt, entry) != QUIRE_PTE_PAGE ||
+	    quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL) || (f->vma->flags & QUIRE_VM_SHARED))
+		return false;
+	page = quire_pfn_to_page(f->q, quire_pte_pfn(fmt, entry));
+	return page && (quire_load(&page->flags) & (QUIRE_PG_KIND_MASK | QUIRE_PG_EXCLUSIVE)) ==
+			       QUIRE_PAGE_ANON;
+}
+
 /*
  * Leaf locked, page anonymous, mapped here read-only in a private area. The area's alone if no
  * other entry maps it and it has been so since it was made, whoever else has a reference: they
@@ -205,6 +219,9 @@ static enum quire_outcome write_anon(struct quire_fault *f, quire_pte_t entry,
 		quire_page_set(page, QUIRE_PG_EXCLUSIVE);
 		quire_page_unlock(f->q, page);
 	}
+	/* Whoever only reads leaves the write to a fault of its own. */
+	if (!quire_fault_is_write(f))
+		return QUIRE_FAULT_DONE;
 	if (f->vma->flags & QUIRE_VM_WRITE)
 		bits |= QUIRE_PTE_WRITE;
 	add_rights(f, entry, bits);
@@ -258,7 +275,7 @@ enum quire_outcome quire_fault_present(struct quire_fault *f)
 	if (quire_pte_kind(fmt, entry) != QUIRE_PTE_PAGE)
 		return QUIRE_FAULT_DONE;
 	has = quire_pte_bits(fmt, entry);
-	if (!quire_fault_is_write(f)) {
+	if (!quire_fault_is_write(f) && !(f->unshares && quire_fault_shares_anon(f, entry))) {
 		add_rights(f, entry, f->rights | QUIRE_PTE_ACCESSED);
 		return QUIRE_FAULT_DONE;
 	}

@@ -25,6 +25,8 @@ static bool entry_serves(struct quire_fault *f, quire_pte_t entry)
 		return false;
 	if ((f->rights & QUIRE_PTE_READ) && !(has & QUIRE_PTE_READ))
 		return false;
+	if (f->unshares && quire_fault_shares_anon(f, entry))
+		return false;
 	if (!quire_fault_is_write(f) || (has & QUIRE_PTE_WRITE))
 		return true;
 	if ((f->vma->flags & QUIRE_VM_WRITE) || (has & QUIRE_PTE_SPECIAL))
@@ -139,6 +141,17 @@ int quire_touch_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t ac
 
 	quire_fault_init(&f, mm, addr, access, false);
 	f.grows = true;
+	return touch(&f, page);
+}
+
+int quire_pin_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
+			  struct quire_page **page)
+{
+	struct quire_fault f;
+
+	*page = NULL;
+	quire_fault_init(&f, mm, addr, access, false);
+	f.unshares = !quire_fault_is_write(&f);
 	return touch(&f, page);
 }
 

@@ -19,4 +19,11 @@ int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, b
 int quire_touch_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
 			    struct quire_page **page);
 
+/*
+ * As quire_get_user_page() does, but a page that is read is pinned, as pin_user_pages() does: an anonymous one that a
+ * fork left shared becomes the area's alone first, so that who holds it and who writes to it see the same page.
+ */
+int quire_pin_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
+			  struct quire_page **page);
+
 #endif

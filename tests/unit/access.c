@@ -183,6 +183,35 @@ static void writes_break_copies(void **state)
 	put_space(child);
 }
 
+/*
+ * What is read is pinned: a page that a fork left shared is copied first, and the copy is
+ * clean. What is nobody else's stays where it is.
+ */
+static void reads_leave_no_page_shared(void **state)
+{
+	struct quire_mm *child = fork_space(remote);
+	quire_pfn_t own = frame(child, R);
+
+	assert_true(frame(remote, R) == own);
+	assert_int_equal(readv(VEC({L, 200}), 1, VEC({R, 200}), 1), 200);
+	assert_int_equal(get(L + 97), 2);
+	assert_true(frame(child, R) == own);
+	assert_true(frame(remote, R) != own);
+	assert_false(entry_has(remote, R, QUIRE_PTE_DIRTY));
+	assert_false(entry_has(remote, R, QUIRE_PTE_WRITE));
+	assert_true(frame(remote, R + PAGE) == frame(child, R + PAGE));
+	own = frame(remote, R);
+	assert_int_equal(readv(VEC({L, 200}), 1, VEC({R, 200}), 1), 200);
+	assert_true(frame(remote, R) == own);
+	run_in(remote);
+	set(R, 77);
+	assert_true(frame(remote, R) == own);
+	run_in(child);
+	assert_int_equal(get(R), 1);
+	run_in(space.mm);
+	put_space(child);
+}
+
 /* This side grows its stack, the other side's stays as it is. */
 static void only_one_s_own_stack_grows(void **state)
 {
@@ -273,6 +302,7 @@ int main(void)
 		access_test(what_was_copied_before_a_fault_counts),
 		access_test(rights_of_the_two_sides),
 		access_test(writes_break_copies),
+		access_test(reads_leave_no_page_shared),
 		access_test(only_one_s_own_stack_grows),
 		access_test(a_debugger_reads_and_writes_what_it_can_reach),
 		access_test(a_debugger_does_not_write_behind_a_file_s_back),
