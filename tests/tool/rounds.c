@@ -192,6 +192,7 @@ static void writing_gives_the_text_back(void **state)
 		"p0 write(tmpfs, 5p+1, 2p, 0x7f) = 0x2000\n"
 		"p0 fork(p7)\n"
 		"p7 thread(p1)\n"
+		"p7 process_vm_readv(p1, w+1, 1p, s1, 3, 0)\n"
 		"p7 exit()\n";
 	struct round r = read_text(text);
 	char *written = write_text(&r, "two\nlines"), all[4096];
@@ -248,7 +249,7 @@ static void random_steps_come_back(void **state)
 		s.nr = call->nr;
 		s.process = (uint8_t)(random_below(STEP_MAX_PROCESSES));
 		for (i = 0; i < fuzz_call_nr_operands(call); i++)
-			s.arg[i] = random_number();
+			s.arg[i] = call->operand[i] == OPERAND_PROCESS ? random_below(STEP_MAX_PROCESSES) : random_number();
 		if (call->operand[0] == OPERAND_ADDRESS && random_below(4) == 0) {
 			s.slot_arg = 0;
 			s.slot = (int8_t)(random_below(STEP_MAX_SLOTS + 1));

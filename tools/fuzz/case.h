@@ -12,6 +12,7 @@
  *	p1 store(w+3p, 0x41)
  *	p1 thread(p2)                   shares the space of p1
  *	p2 load(w+3p, 1) = 0x41
+ *	p0 process_vm_readv(p1, w, 1p, 0, 0, 0) = 1p   two ranges of p1, then flags; the buffer is the player's
  *
  * A number is a sum: 3p are three pages, 2K, 1M, 1G bytes; w is the window's start, low that of the low window, end the task's
  * end, vec the buffer for mincore; s0 to s7 are earlier results (-> puts one there), break the first break: an argument of a

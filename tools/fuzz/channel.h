@@ -54,6 +54,7 @@ struct record {
 	uint8_t area;         /* our side: of an access, enum step_area */
 	uint32_t sample;      /* PLAN_SAMPLE: which of samples[] */
 	uint8_t vec[STEP_VEC_PAGES]; /* mincore(): what it gave */
+	uint64_t read;               /* process_vm_readv(): what is in the buffer then, as a load of it */
 };
 
 #define CHANNEL_MAX_SAMPLES 128
@@ -74,6 +75,7 @@ struct channel {
 	uint64_t slot[STEP_MAX_SLOTS + 1];     /* the last one is the first break */
 	uint64_t limit[CHANNEL_NR_LIMITS];     /* bytes; ~0: as it is. Never more than it is */
 	int32_t segment[STEP_NR_SEGMENTS];     /* SysV identifiers */
+	uint64_t buffer;                       /* where the processes have STEP_TRANSFER_BYTES for themselves */
 	unsigned char vec[STEP_VEC_PAGES] __attribute__((aligned(CHANNEL_VEC_OFFSET))); /* at STEP_VEC */
 	struct step step[CHANNEL_MAX_STEPS];
 	uint8_t plan[CHANNEL_MAX_STEPS];
@@ -81,6 +83,34 @@ struct channel {
 	struct sample samples[CHANNEL_MAX_SAMPLES];
 	char text[CHANNEL_TEXT_BYTES];
 };
+
+struct step_range {
+	uint64_t base, len;
+};
+
+/* The ranges that a transfer asks for: how long the buffer is then. */
+static inline uint64_t transfer_ranges(const uint64_t *a, struct step_range ranges[2])
+{
+	uint64_t total = 0;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		ranges[i] = (struct step_range){ a[1 + 2 * i], a[2 + 2 * i] };
+		/* Beyond what a length may be: refused. */
+		if (ranges[i].len >> 63)
+			continue;
+		if (ranges[i].len > STEP_TRANSFER_BYTES - total)
+			ranges[i].len = STEP_TRANSFER_BYTES - total;
+		total += ranges[i].len;
+	}
+	return total;
+}
+
+/* What is in the buffer before. */
+static inline unsigned char transfer_byte(bool write, uint64_t i)
+{
+	return write ? (unsigned char)(0xc3 + i % 251) : 0;
+}
 
 _Static_assert(offsetof(struct channel, vec) == CHANNEL_VEC_OFFSET, "mincore() writes there");
 

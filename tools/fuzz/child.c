@@ -216,6 +216,19 @@ static int64_t make_call(const struct step *s, const uint64_t *a)
 	return call6(s->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+static int64_t transfer(const struct step *s, const uint64_t *a, struct record *r)
+{
+	struct step_range remote[2], local = { (uint64_t)buffer, transfer_ranges(a, remote) };
+	int32_t pid = a[0] < STEP_MAX_PROCESSES ? channel->pid[a[0]] : 0;
+	int64_t result;
+
+	for (uint64_t i = 0; i < local.len; i++)
+		buffer[i] = (char)transfer_byte(s->nr == __NR_process_vm_writev, i);
+	result = call6(s->nr, (uint64_t)pid, (uint64_t)&local, 1, (uint64_t)remote, 2, a[5]);
+	r->read = look((uint64_t)buffer, local.len);
+	return result;
+}
+
 static int64_t make_write(const uint64_t *a)
 {
 	uint64_t len = a[2] < sizeof(buffer) ? a[2] : sizeof(buffer), done = 0;
@@ -287,6 +300,7 @@ static void set_limits(void)
 static void settle(uint32_t me)
 {
 	call3(__NR_prctl, PR_SET_PDEATHSIG, 9, 0);
+	call3(__NR_prctl, PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0);
 	channel->pid[me] = (int32_t)call3(__NR_getpid, 0, 0, 0);
 }
 
@@ -382,9 +396,13 @@ static void make_step(uint32_t i)
 	r->signo = 0;
 	r->code = 0;
 	r->address = 0;
+	r->read = 0;
 	switch (s->kind) {
 	case STEP_CALL:
-		r->result = make_call(s, a);
+		if (s->nr == __NR_process_vm_readv || s->nr == __NR_process_vm_writev)
+			r->result = transfer(s, a, r);
+		else
+			r->result = make_call(s, a);
 		if (s->nr == __NR_mincore)
 			memcpy(r->vec, channel->vec, sizeof(r->vec));
 		break;
@@ -462,6 +480,7 @@ void child_main(void)
 		((volatile char *)status_buffer)[i] = 0;
 	open_texts();
 	settle(0);
+	channel->buffer = (uint64_t)buffer;
 	__atomic_store_n(&channel->state, CHANNEL_READY, __ATOMIC_RELEASE);
 	call6(__NR_futex, (uint64_t)&channel->state, FUTEX_WAKE, 1, 0, 0, 0);
 	wait_until(&channel->state, CHANNEL_GO);

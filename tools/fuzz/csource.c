@@ -19,7 +19,7 @@
 
 /* What a round needs. */
 struct uses {
-	bool calls, accesses, loads, stores, executions, processes, forks, exits, thread_exits, files, segments, writes;
+	bool calls, accesses, loads, stores, executions, processes, forks, exits, thread_exits, files, segments, writes, transfers;
 	unsigned threads;
 };
 
@@ -40,6 +40,7 @@ static const char intro[] =
 	"#include <sys/resource.h>\n"
 	"#include <sys/shm.h>\n"
 	"#include <sys/syscall.h>\n"
+	"#include <sys/uio.h>\n"
 	"#include <sys/wait.h>\n"
 	"#include <unistd.h>\n"
 	"\n"
@@ -310,6 +311,7 @@ static const char exiting[] =
 	"\tif (self == 0) {\n"
 	"\t\twait_for_turn();\n"
 	"\t\twaitpid(shared->pid[process], NULL, 0);\n"
+	"\t\tshared->pid[process] = 0;\n"
 	"\t}\n"
 	"\tlast = 0;\n"
 	"}\n"
@@ -416,6 +418,34 @@ static const char limiting[] =
 	"}\n"
 	"\n";
 
+static const char transferring[] =
+	"/* process_vm_readv() and process_vm_writev(): two ranges there, one buffer here. */\n"
+	"static void transfer(int number, const char *name, long nr, int process, uint64_t a, uint64_t a_len, uint64_t b,\n"
+	"\t\t     uint64_t b_len, uint64_t flags)\n"
+	"{\n"
+	"\tstatic unsigned char buffer[32768];\n"
+	"\tstruct iovec remote[2] = { { (void *)a, a_len }, { (void *)b, b_len } }, local = { buffer, 0 };\n"
+	"\tint i;\n"
+	"\n"
+	"\tfor (i = 0; i < 2; i++) {\n"
+	"\t\tif (remote[i].iov_len >> 63)\n"
+	"\t\t\tcontinue;\n"
+	"\t\tif (remote[i].iov_len > sizeof(buffer) - local.iov_len)\n"
+	"\t\t\tremote[i].iov_len = sizeof(buffer) - local.iov_len;\n"
+	"\t\tlocal.iov_len += remote[i].iov_len;\n"
+	"\t}\n"
+	"\tfor (i = 0; i < (int)local.iov_len; i++)\n"
+	"\t\tbuffer[i] = (unsigned char)(0xc3 + i % 251);\n"
+	"\tdprintf(1, \"%d p%d %s\", number, self, name);\n"
+	"\tsay_result(syscall(nr, shared->pid[process], &local, 1, remote, 2, flags));\n"
+	"}\n"
+	"\n";
+
+static bool is_transfer(const struct step *s)
+{
+	return s->kind == STEP_CALL && (s->nr == SYS_process_vm_readv || s->nr == SYS_process_vm_writev);
+}
+
 static struct uses what_is_used(const struct round *round)
 {
 	bool thread[STEP_MAX_PROCESSES] = {false};
@@ -429,7 +459,8 @@ static struct uses what_is_used(const struct round *round)
 
 		if (round->left_out && round->left_out[i])
 			continue;
-		u.calls |= s->kind == STEP_CALL;
+		u.transfers |= is_transfer(s);
+		u.calls |= s->kind == STEP_CALL && !is_transfer(s);
 		u.loads |= s->kind == STEP_LOAD;
 		u.stores |= s->kind == STEP_STORE;
 		u.executions |= s->kind == STEP_EXECUTE;
@@ -498,6 +529,19 @@ static void print_call(FILE *to, unsigned number, const struct step *s, const ch
 	fputs(");\n", to);
 }
 
+static void print_transfer(FILE *to, unsigned number, const struct step *s, const char *indent, const uint8_t *owner)
+{
+	unsigned i;
+
+	fprintf(to, "%stransfer(%u, \"%s\", %d, %u", indent, number, fuzz_call_by_nr(s->nr)->name, s->nr,
+		owner[s->arg[0] % STEP_MAX_PROCESSES]);
+	for (i = 1; i < 6; i++) {
+		fputs(", ", to);
+		print_argument(to, s, i, OPERAND_NUMBER);
+	}
+	fputs(");\n", to);
+}
+
 static void print_access(FILE *to, unsigned number, const struct step *s, const char *indent)
 {
 	unsigned nr = fuzz_call_nr_operands(fuzz_kind_call(s->kind)), i;
@@ -519,7 +563,10 @@ static void print_step(FILE *to, unsigned number, const struct step *s, bool pro
 		fprintf(to, "\tif (turn(%u))\n", s->process);
 	switch (s->kind) {
 	case STEP_CALL:
-		print_call(to, number, s, indent);
+		if (is_transfer(s))
+			print_transfer(to, number, s, indent, owner);
+		else
+			print_call(to, number, s, indent);
 		break;
 	case STEP_FORK:
 		fprintf(to, "%smake_process(%u, %" PRIu64 ");\n", indent, number, s->arg[0]);
@@ -548,7 +595,7 @@ static void print_steps(FILE *to, const struct round *round, const struct answer
 			const struct uses *u)
 {
 	bool there[STEP_MAX_PROCESSES] = {true};
-	uint8_t owner[STEP_MAX_PROCESSES] = {0};
+	uint8_t owner[STEP_MAX_PROCESSES] = {0, 1, 2, 3, 4, 5, 6, 7};
 	char text[1024];
 	unsigned i, k, nr_threads = 0;
 
@@ -625,6 +672,8 @@ static void print_main(FILE *to, const struct round *round, const struct uses *u
 	      "\t\tdie(\"mmap\");\n"
 	      "\tmemset(maps, 0, sizeof(maps));\n",
 	      to);
+	if (u->transfers)
+		fputs("\tshared->pid[0] = getpid();\n", to);
 	/* What pthread_create() takes is not to move the break. */
 	if (u->threads)
 		fputs("\tfree(malloc(65536));\n", to);
@@ -696,7 +745,7 @@ void fuzz_csource(FILE *to, const struct round *round, const struct answer *linu
 	fputs(die, to);
 	if (u.calls || u.accesses)
 		fputs(printing, to);
-	if (u.calls || u.processes || u.writes) {
+	if (u.calls || u.processes || u.writes || u.transfers) {
 		print_error_names(to);
 		fputs(results, to);
 	}
@@ -727,6 +776,8 @@ void fuzz_csource(FILE *to, const struct round *round, const struct answer *linu
 		fputs(exiting, to);
 	if (u.writes)
 		fputs(writing, to);
+	if (u.transfers)
+		fputs(transferring, to);
 	fputs(own_maps, to);
 	if (u.files)
 		fputs(making_files, to);

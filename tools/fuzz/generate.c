@@ -20,7 +20,7 @@
 enum make {
 	MAKE_MMAP, MAKE_MUNMAP, MAKE_MPROTECT, MAKE_MREMAP, MAKE_MADVISE, MAKE_MLOCK, MAKE_MLOCKALL, MAKE_BRK, MAKE_MSEAL,
 	MAKE_REMAP_FILE_PAGES, MAKE_FTRUNCATE, MAKE_WRITE, MAKE_MSYNC, MAKE_MINCORE, MAKE_STORE, MAKE_LOAD, MAKE_EXECUTE, MAKE_FORK,
-	MAKE_THREAD, MAKE_EXIT, MAKE_SHMAT, MAKE_SHMDT, NR_MAKES
+	MAKE_THREAD, MAKE_EXIT, MAKE_SHMAT, MAKE_SHMDT, MAKE_TRANSFER, NR_MAKES
 };
 
 struct profile {
@@ -39,7 +39,7 @@ static const struct profile profiles[] = {
 	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 110, [MAKE_MPROTECT] = 140, [MAKE_MREMAP] = 100, [MAKE_MADVISE] = 100,
 	    [MAKE_MLOCK] = 40, [MAKE_MLOCKALL] = 10, [MAKE_BRK] = 12, [MAKE_MSEAL] = 2, [MAKE_REMAP_FILE_PAGES] = 10,
 	    [MAKE_FTRUNCATE] = 10, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 15, [MAKE_MINCORE] = 10, [MAKE_STORE] = 130,
-	    [MAKE_LOAD] = 70, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8 } },
+	    [MAKE_LOAD] = 70, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8, [MAKE_TRANSFER] = 15 } },
 	{ "merge", "few kinds of areas, which meet and merge", 20, 400, 1, 2, 10, 5, 5,
 	  { [MAKE_MMAP] = 200, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 200, [MAKE_MREMAP] = 150, [MAKE_MADVISE] = 60,
 	    [MAKE_MLOCK] = 20, [MAKE_BRK] = 30, [MAKE_STORE] = 300, [MAKE_LOAD] = 30 } },
@@ -52,17 +52,17 @@ static const struct profile profiles[] = {
 	  { [MAKE_MMAP] = 150, [MAKE_MUNMAP] = 50, [MAKE_MPROTECT] = 80, [MAKE_MREMAP] = 60, [MAKE_MADVISE] = 100,
 	    [MAKE_MLOCK] = 20, [MAKE_MLOCKALL] = 5, [MAKE_BRK] = 10, [MAKE_FTRUNCATE] = 5, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 5,
 	    [MAKE_MINCORE] = 10, [MAKE_STORE] = 300, [MAKE_LOAD] = 100, [MAKE_EXECUTE] = 10, [MAKE_FORK] = 30,
-	    [MAKE_EXIT] = 20, [MAKE_SHMAT] = 20, [MAKE_SHMDT] = 10 } },
+	    [MAKE_EXIT] = 20, [MAKE_SHMAT] = 20, [MAKE_SHMDT] = 10, [MAKE_TRANSFER] = 60 } },
 	{ "threads", "threads that share spaces, and processes that threads make", 15, 300, 5, 3, 25, 30, 5,
 	  { [MAKE_MMAP] = 150, [MAKE_MUNMAP] = 70, [MAKE_MPROTECT] = 100, [MAKE_MREMAP] = 80, [MAKE_MADVISE] = 100,
 	    [MAKE_MLOCK] = 20, [MAKE_MLOCKALL] = 5, [MAKE_BRK] = 10, [MAKE_FTRUNCATE] = 8, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 5,
 	    [MAKE_MINCORE] = 10, [MAKE_STORE] = 300, [MAKE_LOAD] = 150, [MAKE_EXECUTE] = 20, [MAKE_FORK] = 12,
-	    [MAKE_THREAD] = 40, [MAKE_EXIT] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8 } },
+	    [MAKE_THREAD] = 40, [MAKE_EXIT] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8, [MAKE_TRANSFER] = 40 } },
 	{ "hostile", "arguments that no program would give", 10, 300, 1, 55, 33, 33, 30,
 	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 120, [MAKE_MREMAP] = 140, [MAKE_MADVISE] = 140,
 	    [MAKE_MLOCK] = 60, [MAKE_MLOCKALL] = 20, [MAKE_BRK] = 20, [MAKE_MSEAL] = 8, [MAKE_REMAP_FILE_PAGES] = 40,
 	    [MAKE_FTRUNCATE] = 10, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 40, [MAKE_MINCORE] = 40, [MAKE_STORE] = 60,
-	    [MAKE_LOAD] = 60, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 40, [MAKE_SHMDT] = 20 } },
+	    [MAKE_LOAD] = 60, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 40, [MAKE_SHMDT] = 20, [MAKE_TRANSFER] = 30 } },
 	{ "limits", "close to what the process may have", 10, 300, 1, 8, 20, 20, 100,
 	  { [MAKE_MMAP] = 260, [MAKE_MUNMAP] = 100, [MAKE_MPROTECT] = 100, [MAKE_MREMAP] = 140, [MAKE_MADVISE] = 60,
 	    [MAKE_MLOCK] = 140, [MAKE_MLOCKALL] = 30, [MAKE_BRK] = 60, [MAKE_STORE] = 100, [MAKE_LOAD] = 30 } },
@@ -329,6 +329,20 @@ static void make_mlock(struct draw *d, struct step *s)
 	s->arg[2] = s->nr == SYS_mlock2 ? below(d, 3) : 0;
 }
 
+static void make_transfer(struct draw *d, struct step *s)
+{
+	s->nr = one_in(d, 2) ? SYS_process_vm_readv : SYS_process_vm_writev;
+	s->arg[0] = below(d, d->processes);
+	s->arg[1] = any_address(d) + (one_in(d, 2) ? below(d, PAGE) : 0);
+	s->arg[2] = one_in(d, 3) ? any_length(d) : below(d, 3 * PAGE);
+	aim(d, s, 1);
+	if (one_in(d, 3)) {
+		s->arg[3] = any_address(d) + (one_in(d, 2) ? below(d, PAGE) : 0);
+		s->arg[4] = one_in(d, 10) ? any_length(d) : below(d, 2 * PAGE);
+	}
+	s->arg[5] = one_in(d, 60) ? 1ull << below(d, 64) : 0;
+}
+
 static void make_store(struct draw *d, struct step *s)
 {
 	s->kind = STEP_STORE;
@@ -440,6 +454,9 @@ static void make(struct draw *d, struct step *s, enum make what)
 			s->slot = (int8_t)below(d, 4);
 			s->arg[0] = 0;
 		}
+		break;
+	case MAKE_TRANSFER:
+		make_transfer(d, s);
 		break;
 	case MAKE_FORK:
 	case MAKE_THREAD:

@@ -76,6 +76,14 @@ static bool is_birth_of(const struct step *step, unsigned process)
 	return (step->kind == STEP_FORK || step->kind == STEP_THREAD) && step->arg[0] == process;
 }
 
+/* Is it a call whose first argument is one? */
+static bool names_process(const struct step *step)
+{
+	const struct fuzz_call *call = step->kind == STEP_CALL ? fuzz_call_by_nr(step->nr) : NULL;
+
+	return call && call->operand[0] == OPERAND_PROCESS;
+}
+
 /* What process does, and its birth, are left out. */
 static bool drop_process(struct search *s, unsigned process)
 {
@@ -110,6 +118,8 @@ static bool merge_process(struct search *s, unsigned process, unsigned other)
 		round->steps[n] = kept[i];
 		if (kept[i].process == process)
 			round->steps[n].process = (uint8_t)other;
+		if (names_process(&kept[i]) && kept[i].arg[0] == process)
+			round->steps[n].arg[0] = other;
 		n++;
 	}
 	round->nr_steps = n;

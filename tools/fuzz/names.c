@@ -33,6 +33,10 @@ const struct fuzz_call fuzz_calls[] = {
 	{ "ftruncate", SYS_ftruncate, { OPERAND_FILE, OPERAND_SIZE } },
 	{ "shmat", SYS_shmat, { OPERAND_NUMBER, OPERAND_ADDRESS, OPERAND_SHMAT } },
 	{ "shmdt", SYS_shmdt, { OPERAND_ADDRESS } },
+	{ "process_vm_readv", SYS_process_vm_readv,
+	  { OPERAND_PROCESS, OPERAND_ADDRESS, OPERAND_SIZE, OPERAND_ADDRESS, OPERAND_SIZE, OPERAND_SEAL } },
+	{ "process_vm_writev", SYS_process_vm_writev,
+	  { OPERAND_PROCESS, OPERAND_ADDRESS, OPERAND_SIZE, OPERAND_ADDRESS, OPERAND_SIZE, OPERAND_SEAL } },
 };
 const unsigned fuzz_nr_calls = sizeof(fuzz_calls) / sizeof(fuzz_calls[0]);
 _Static_assert(sizeof(fuzz_calls) / sizeof(fuzz_calls[0]) <= FUZZ_MAX_CALLS, "room for the counts of every call");

@@ -279,7 +279,7 @@ bool ours_begin(struct player *p)
 	p->layout.mmap_legacy_base = STEP_TASK_END / 3 & ~(PAGE - 1);
 	p->nr_adopted = 0;
 	p->freed_lazily = p->lost_count = false;
-	p->paged_out = false;
+	p->paged_out = p->wrote_over = false;
 	p->disk_rule = PLAY_NR_RULES;
 	p->running = 0;
 	p->owner[0] = 0;
@@ -454,6 +454,54 @@ static bool shrinks_badly(const struct player *p, struct quire_mm *mm, const uin
 	return false;
 }
 
+static bool may_touch(const struct player *p, struct quire_mm *mm, uint64_t addr, uint64_t len);
+
+static bool is_transfer(int nr)
+{
+	return nr == SYS_process_vm_readv || nr == SYS_process_vm_writev;
+}
+
+/* Is there a page that a fork has left shared, and that is this space's alone by now? */
+static bool any_shared_before(const struct player *p, struct quire_mm *mm, uint64_t addr, uint64_t len)
+{
+	bool found = false;
+	uint64_t at;
+
+	quire_grace_enter(p->q);
+	for (at = addr & ~(PAGE - 1); at < addr + len && at < STEP_TASK_END; at += PAGE) {
+		quire_pte_t pte = quire_pgtable_peek(&mm->pt, at);
+		struct quire_page *page = NULL;
+
+		if (pte && quire_pte_kind(mm->pt.fmt, pte) == QUIRE_PTE_PAGE && !quire_pte_has(mm->pt.fmt, pte, QUIRE_PTE_SPECIAL))
+			page = quire_pfn_to_page(p->q, quire_pte_pfn(mm->pt.fmt, pte));
+		found |= page && quire_page_kind(page) == QUIRE_PAGE_ANON && !quire_page_test(page, QUIRE_PG_EXCLUSIVE) &&
+			 page->refs == 1;
+	}
+	quire_grace_leave(p->q);
+	return found;
+}
+
+static enum play_rule transfer_rule(const struct player *p, int nr, const uint64_t *a)
+{
+	struct step_range r[2];
+	unsigned i;
+
+	if (p->no_transfer)
+		return PLAY_RULE_NO_TRANSFER;
+	if (a[0] >= STEP_MAX_PROCESSES || !p->mm[a[0]])
+		return PLAY_NR_RULES;
+	transfer_ranges(a, r);
+	for (i = 0; i < 2; i++) {
+		if (!r[i].len || r[i].len >> 63 || (r[i].base >= STEP_TASK_END && r[i].base + r[i].len > r[i].base))
+			continue;
+		if (!may_touch(p, p->mm[a[0]], r[i].base, r[i].len))
+			return PLAY_RULE_BYTES_UNKNOWN;
+		if (nr == SYS_process_vm_readv && any_shared_before(p, p->mm[a[0]], r[i].base, r[i].len))
+			return PLAY_RULE_SHARED_BEFORE;
+	}
+	return PLAY_NR_RULES;
+}
+
 /* PLAY_NR_RULES: it is made. */
 static enum play_rule call_rule(struct player *p, struct quire_mm *mm, int nr, const uint64_t *a)
 {
@@ -471,6 +519,9 @@ static enum play_rule call_rule(struct player *p, struct quire_mm *mm, int nr, c
 		return PLAY_NR_RULES;
 	case SYS_shmdt:
 		return PLAY_NR_RULES;
+	case SYS_process_vm_readv:
+	case SYS_process_vm_writev:
+		return transfer_rule(p, nr, a);
 	case SYS_mremap:
 		if (shrinks_badly(p, mm, a))
 			return PLAY_RULE_SHRINKING_MOVE;
@@ -485,6 +536,8 @@ static enum play_rule call_rule(struct player *p, struct quire_mm *mm, int nr, c
 	case SYS_madvise:
 		if (a[2] == MADV_PAGEOUT && p->freed_lazily)
 			return PLAY_RULE_FREED_PAGEOUT;
+		if (a[2] == MADV_FREE && p->wrote_over)
+			return PLAY_RULE_FREED_WRITTEN;
 		p->freed_lazily |= a[2] == MADV_FREE;
 		p->paged_out |= a[2] == MADV_PAGEOUT;
 		break;
@@ -739,6 +792,8 @@ static int64_t write_file(struct player *p, const uint64_t *a)
 	return quire_object_write(f->object, a[1], bytes, len);
 }
 
+static void look_for_last_page(struct player *p, struct quire_mm *mm);
+
 /* ---- Accesses ---------------------------------------------------------------------------- */
 
 /* child.c's look() does the same. */
@@ -763,6 +818,38 @@ static int64_t look(struct player *p, uint64_t addr, uint64_t len, struct quire_
 		addr += part;
 	}
 	return (int64_t)sum;
+}
+
+/* child.c's transfer() does the same. */
+static int64_t transfer(struct player *p, const struct step *s, const uint64_t *a, struct record *r)
+{
+	bool write = s->nr == SYS_process_vm_writev;
+	struct quire_mm *mm = p->mm[s->process], *other = a[0] < STEP_MAX_PROCESSES ? p->mm[a[0]] : NULL;
+	struct step_range ranges[2];
+	uint64_t total = transfer_ranges(a, ranges), at, i;
+	struct quire_iovec local = { p->channel->buffer, total };
+	struct quire_iovec remote[2] = { { ranges[0].base, ranges[0].len }, { ranges[1].base, ranges[1].len } };
+	unsigned char bytes[PAGE];
+	int64_t result;
+
+	for (at = 0; at < total; at += PAGE) {
+		for (i = 0; i < PAGE; i++)
+			bytes[i] = transfer_byte(write, at + i);
+		machine_store(p->machine, local.base + at, bytes, least(PAGE, total - at), NULL);
+	}
+	if (!other) {
+		/* Who the other one is comes last. */
+		if (a[5] || (total && (a[2] | a[4]) >> 63))
+			result = -EINVAL;
+		else
+			result = total ? -ESRCH : 0;
+	} else {
+		result = (write ? quire_process_vm_writev : quire_process_vm_readv)(mm, &local, 1, other, remote, 2, a[5]);
+		look_for_last_page(p, other);
+		p->wrote_over |= write && result > 0;
+	}
+	r->read = (uint64_t)look(p, local.base, total, NULL);
+	return result;
 }
 
 /* What an access meets; before it is made. */
@@ -996,7 +1083,7 @@ static void make_step(struct player *p, const struct step *s, const uint64_t *a,
 	run_in(p, s->process);
 	switch (s->kind) {
 	case STEP_CALL:
-		r->result = call(p, s, a);
+		r->result = is_transfer(s->nr) ? transfer(p, s, a, r) : call(p, s, a);
 		if (makes_present(s->nr, a))
 			look_for_last_page(p, p->mm[s->process]);
 		if (s->nr == SYS_mincore)
@@ -1099,6 +1186,9 @@ quire_broken_t ours_run(struct player *p, unsigned *step)
 		c->plan[i] = PLAN_MADE;
 		if (s->kind == STEP_EXIT && is_thread(p, s->process))
 			c->plan[i] |= PLAN_THREAD;
+		/* A thread has no number of its own that a call could be given. */
+		if (s->kind == STEP_CALL && is_transfer(s->nr) && a[0] < STEP_MAX_PROCESSES && p->mm[a[0]])
+			c->step[i].arg[0] = p->owner[a[0]];
 		make_step(p, s, a, r);
 		nr_made++;
 		if (s->kind != STEP_EXIT) {

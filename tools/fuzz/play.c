@@ -92,6 +92,12 @@ static bool same_answer(struct player *p, uint32_t i, const struct record *their
 		say_answers(p, i, theirs, ours);
 		return false;
 	}
+	if (theirs->read != ours->read) {
+		say_answers(p, i, theirs, ours);
+		text_printf(&p->result.what, "what was read adds up to: Linux %#llx, Quire %#llx\n",
+			    (unsigned long long)theirs->read, (unsigned long long)ours->read);
+		return false;
+	}
 	if (s->kind != STEP_CALL || s->nr != SYS_mincore || ours->result)
 		return true;
 	for (page = 0; page < (p->result.arg[6 * i + 1] + STEP_PAGE - 1) / STEP_PAGE && page < STEP_VEC_PAGES; page++) {

@@ -52,7 +52,10 @@ const struct play_result *player_play(struct player *p, const struct round *roun
 	X(LOCKED_COPIES, "mprotects that make several areas writable, locked private ones among them")                \
 	X(LOST_COUNT, "steps after a MREMAP_DONTUNMAP of several locked areas that failed half-way")                    \
 	X(FREED_PAGEOUT, "MADV_PAGEOUT after MADV_FREE")                                                               \
+	X(SHARED_BEFORE, "process_vm_readv of pages that a fork left shared, and nobody shares any more")               \
+	X(FREED_WRITTEN, "MADV_FREE after process_vm_writev")                                                          \
 	X(BYTES_UNKNOWN, "accesses to what the loader set up")                                                         \
+	X(NO_TRANSFER, "process_vm_readv and process_vm_writev where the host forbids them")                            \
 	X(CODE_UNKNOWN, "executions of anything but a return instruction")                                            \
 	X(PAGED_OUT, "looks at which pages of files and shared memory are there, after MADV_PAGEOUT")                               \
 	X(READ_AHEAD, "looks at which pages of disk files are there, after one was read")                              \

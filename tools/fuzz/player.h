@@ -35,6 +35,7 @@ struct player {
 	char path[STEP_NR_FILES][128];
 	struct channel *channel;
 	pid_t first;                       /* process 0; 0: none */
+	bool no_transfer;                  /* the host forbids process_vm_readv() */
 	const char *died;                  /* how one ended that should not have; NULL: none did */
 	uint32_t died_at;                  /* the step that it had begun */
 	char died_text[100];
@@ -54,6 +55,7 @@ struct player {
 	uint64_t memlock;                        /* the limit, bytes */
 	uint64_t leaked_lock[STEP_MAX_PROCESSES]; /* of a process: bytes that Linux counts as locked and are not; see ours.c */
 	bool freed_lazily;
+	bool wrote_over; /* process_vm_writev() */
 	bool lost_count; /* of what Linux counts as locked: the round ends */
 	bool paged_out;
 	enum play_rule disk_rule; /* why it cannot be known which of a disk file's pages are there; PLAY_NR_RULES: it can */

@@ -46,6 +46,13 @@ enum step_file {
 #define STEP_NR_SEGMENTS 2
 #define STEP_SEGMENT_PAGES 4
 
+/*
+ * process_vm_readv() and process_vm_writev(): arg[0] a process or thread, arg[1] and [2] address and length of one range there,
+ * arg[3] and [4] another, arg[5] the flags. Here there is one buffer for both, of the player's own memory; what is longer is
+ * cut. Written are bytes that begin with a return instruction.
+ */
+#define STEP_TRANSFER_BYTES (8 * STEP_PAGE)
+
 enum step_kind {
 	STEP_CALL,    /* a system call */
 	STEP_LOAD,    /* arg[0] address, arg[1] bytes: what they add up to */

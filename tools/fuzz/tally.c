@@ -94,6 +94,7 @@ static void walk(struct visitor *v, const struct fuzz_call *call)
 		case OPERAND_ADDRESS:
 		case OPERAND_SIZE:
 		case OPERAND_NUMBER:
+		case OPERAND_PROCESS:
 			break;
 		case OPERAND_FILE:
 			walk_files(v, a[i], call->nr != SYS_mmap || !(a[3] & QUIRE_MAP_ANONYMOUS));
