@@ -106,15 +106,46 @@ static void every_allocation_of_a_cache_fails(void **state)
 	world_end();
 }
 
+/* PAE's three tables below the root are made with it. */
+static void every_allocation_of_a_fixed_root_fails(void **state)
+{
+	struct quire_pgtable pt;
+	int64_t tables;
+	uint64_t k;
+
+	(void)state;
+	mark_stack(__builtin_frame_address(0));
+	world_new();
+	tables = quire_stat_read(w.q, QUIRE_STAT_PAGETABLE);
+	for (k = 1;; k++) {
+		int err;
+
+		fail_at(k, false);
+		err = quire_pgtable_init(w.q, &pt, &quire_pgfmt_pae);
+		if (!fail_end()) {
+			assert_int_equal(err, 0);
+			break;
+		}
+		assert_int_equal(err, -QUIRE_ENOMEM);
+		quire_grace_wait(w.q);
+		assert_int_equal(quire_stat_read(w.q, QUIRE_STAT_PAGETABLE), tables);
+		world_check();
+	}
+	assert_int_equal(k, 5);
+	quire_pgtable_destroy(&pt);
+	world_end();
+}
+
 static const struct CMUnitTest own_tests[] = {
 	cmocka_unit_test(every_allocation_of_bringing_up_fails),
 	cmocka_unit_test(a_machine_too_small_is_refused),
 	cmocka_unit_test(every_allocation_of_a_cache_fails),
+	cmocka_unit_test(every_allocation_of_a_fixed_root_fails),
 };
 
 extern const struct CMUnitTest droppable_test, populate_test, leaf_test;
 extern const struct CMUnitTest *const other_tests[];
 const struct CMUnitTest *const other_tests[] = {
-	&own_tests[0],	&own_tests[1], &own_tests[2], &droppable_test,
-	&populate_test, &leaf_test,    NULL,
+	&own_tests[0],	 &own_tests[1],	 &own_tests[2], &own_tests[3],
+	&droppable_test, &populate_test, &leaf_test,	NULL,
 };

@@ -278,7 +278,7 @@ bool ours_begin(struct player *p)
 	p->layout = (struct quire_layout){ .task_size = STEP_TASK_END, .topdown = true, .map_32bit_start = STEP_LOW };
 	p->layout.mmap_legacy_base = STEP_TASK_END / 3 & ~(PAGE - 1);
 	p->nr_adopted = 0;
-	p->freed_lazily = p->lost_count = false;
+	p->freed_lazily = p->droppable = p->lost_count = false;
 	p->paged_out = p->wrote_over = false;
 	p->disk_rule = PLAY_NR_RULES;
 	p->running = 0;
@@ -529,12 +529,15 @@ static enum play_rule call_rule(struct player *p, struct quire_mm *mm, int nr, c
 		    holds_program(p, a[4], a[2]))
 			return PLAY_RULE_OWN_PROGRAM;
 		break;
+	case SYS_mmap:
+		p->droppable |= (a[3] & MAP_TYPE) == QUIRE_MAP_DROPPABLE;
+		break;
 	case SYS_mprotect:
 		if ((a[2] & PROT_WRITE) && copies_in_turn(mm, a[0], a[1]))
 			return PLAY_RULE_LOCKED_COPIES;
 		break;
 	case SYS_madvise:
-		if (a[2] == MADV_PAGEOUT && p->freed_lazily)
+		if (a[2] == MADV_PAGEOUT && (p->freed_lazily || p->droppable))
 			return PLAY_RULE_FREED_PAGEOUT;
 		if (a[2] == MADV_FREE && p->wrote_over)
 			return PLAY_RULE_FREED_WRITTEN;

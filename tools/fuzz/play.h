@@ -51,7 +51,7 @@ const struct play_result *player_play(struct player *p, const struct round *roun
 	X(SHRINKING_MOVE, "mremaps that shrink and meet what cannot be cut, or are charged for what they give up")    \
 	X(LOCKED_COPIES, "mprotects that make several areas writable, locked private ones among them")                \
 	X(LOST_COUNT, "steps after a MREMAP_DONTUNMAP of several locked areas that failed half-way")                    \
-	X(FREED_PAGEOUT, "MADV_PAGEOUT after MADV_FREE")                                                               \
+	X(FREED_PAGEOUT, "MADV_PAGEOUT after MADV_FREE or MAP_DROPPABLE")                                                               \
 	X(SHARED_BEFORE, "process_vm_readv of pages that a fork left shared, and nobody shares any more")               \
 	X(FREED_WRITTEN, "MADV_FREE after process_vm_writev")                                                          \
 	X(BYTES_UNKNOWN, "accesses to what the loader set up")                                                         \

@@ -54,7 +54,7 @@ struct player {
 	uint64_t slot[STEP_MAX_SLOTS + 1];
 	uint64_t memlock;                        /* the limit, bytes */
 	uint64_t leaked_lock[STEP_MAX_PROCESSES]; /* of a process: bytes that Linux counts as locked and are not; see ours.c */
-	bool freed_lazily;
+	bool freed_lazily, droppable; /* there are pages that Linux may take away */
 	bool wrote_over; /* process_vm_writev() */
 	bool lost_count; /* of what Linux counts as locked: the round ends */
 	bool paged_out;
