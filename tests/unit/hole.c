@@ -13,6 +13,35 @@
 #include "disk.h"
 #include "space.h"
 
+static void punch_hole_frees_the_pages_and_the_disk(void **state)
+{
+	static unsigned char buffer[4 * PAGE];
+	struct disk *d = disk_new(space.q, 4 * PAGE);
+
+	(void)state;
+	assert_int_equal(quire_object_read(&d->object, 0, buffer, 4 * PAGE), 4 * PAGE);
+	assert_int_equal(quire_object_write(&d->object, PAGE, "dirty", 5), 5);
+	assert_int_equal(quire_object_punch_hole(&d->object, PAGE, 3 * PAGE), 0);
+	assert_int_equal(d->holes, 1);
+	assert_int_equal(d->hole_start, PAGE);
+	assert_int_equal(d->hole_end, 3 * PAGE);
+	assert_int_equal(d->object.nr_pages, 2);
+	assert_int_equal(d->object.size, 4 * PAGE);
+	assert_int_equal(quire_object_read(&d->object, 0, buffer, 4 * PAGE), 4 * PAGE);
+	for (size_t i = 0; i < 4 * PAGE; i++)
+		assert_int_equal(buffer[i], i >= PAGE && i < 3 * PAGE ? 0 : disk_byte(i));
+	assert_int_equal(quire_object_punch_hole(&d->object, PAGE, PAGE), 0);
+	/* As ext4, which ends at 16 TiB: fallocate(2), EFBIG. */
+	d->object.max_size = 4 * PAGE;
+	assert_int_equal(quire_object_punch_hole(&d->object, 3 * PAGE, 5 * PAGE), -QUIRE_EFBIG);
+	assert_int_equal(quire_object_write(&d->object, 4 * PAGE, "x", 1), -QUIRE_EFBIG);
+	assert_int_equal(quire_object_write(&d->object, 4 * PAGE - 1, "xy", 2), 1);
+	assert_int_equal(d->holes, 1);
+	assert_null(disk_delete(d));
+}
+
+/* ---- While others look ------------------------------------------------------------------- */
+
 static struct {
 	struct disk *disk;
 	uint32_t in_hole, loaded; /* atomic */
@@ -83,6 +112,7 @@ static int setup(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		space_test(punch_hole_frees_the_pages_and_the_disk),
 		cmocka_unit_test_setup_teardown(a_load_waits_until_the_hole_is_there, setup, space_teardown),
 	};
 

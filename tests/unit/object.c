@@ -612,32 +612,6 @@ static void truncate_to_nothing_drops_every_page(void **state)
 	assert_null(disk_delete(d));
 }
 
-static void punch_hole_frees_the_pages_and_the_disk(void **state)
-{
-	struct disk *d = disk_new(q, 4 * PAGE);
-
-	(void)state;
-	assert_int_equal(quire_object_read(&d->object, 0, buffer, 4 * PAGE), 4 * PAGE);
-	assert_int_equal(quire_object_write(&d->object, PAGE, "dirty", 5), 5);
-	assert_int_equal(quire_object_punch_hole(&d->object, PAGE, 3 * PAGE), 0);
-	assert_int_equal(d->holes, 1);
-	assert_int_equal(d->hole_start, PAGE);
-	assert_int_equal(d->hole_end, 3 * PAGE);
-	assert_int_equal(d->object.nr_pages, 2);
-	assert_int_equal(d->object.size, 4 * PAGE);
-	assert_int_equal(quire_object_read(&d->object, 0, buffer, 4 * PAGE), 4 * PAGE);
-	for (size_t i = 0; i < 4 * PAGE; i++)
-		assert_int_equal(buffer[i], i >= PAGE && i < 3 * PAGE ? 0 : disk_byte(i));
-	assert_int_equal(quire_object_punch_hole(&d->object, PAGE, PAGE), 0);
-	/* As ext4, which ends at 16 TiB: fallocate(2), EFBIG. */
-	d->object.max_size = 4 * PAGE;
-	assert_int_equal(quire_object_punch_hole(&d->object, 3 * PAGE, 5 * PAGE), -QUIRE_EFBIG);
-	assert_int_equal(quire_object_write(&d->object, 4 * PAGE, "x", 1), -QUIRE_EFBIG);
-	assert_int_equal(quire_object_write(&d->object, 4 * PAGE - 1, "xy", 2), 1);
-	assert_int_equal(d->holes, 1);
-	assert_null(disk_delete(d));
-}
-
 /* ---- Write-back -------------------------------------------------------------------------- */
 
 static void sync_writes_dirty_pages_of_the_range(void **state)
@@ -1205,7 +1179,6 @@ int main(void)
 		TEST(a_write_behind_the_end_zeroes_up_to_it),
 		TEST(shared_memory_that_grows_keeps_its_tail),
 		TEST(truncate_to_nothing_drops_every_page),
-		TEST(punch_hole_frees_the_pages_and_the_disk),
 		TEST(sync_writes_dirty_pages_of_the_range),
 		TEST(sync_tries_every_page_and_keeps_the_failed_one_dirty),
 		TEST(unmap_reaches_every_area_where_it_has_the_pages),

@@ -92,8 +92,18 @@ bool ours_begin(struct player *p);
 quire_broken_t ours_run(struct player *p, unsigned *step);
 quire_broken_t ours_end(struct player *p);
 
+/* ---- rules.c ----------------------------------------------------------------------------- */
+
+#define RETURN_INSTRUCTION 0xc3
+
 /* Is the area there for the player's own program: the loader's, its stack, the channel? */
-bool ours_is_adopted(const struct player *p, uint64_t start, const char *name);
+bool rules_is_adopted(const struct player *p, uint64_t start, const char *name);
+/* May the bytes be compared? */
+bool rules_may_touch(const struct player *p, struct quire_mm *mm, uint64_t addr, uint64_t len);
+/* process_vm_readv, process_vm_writev */
+bool rules_is_transfer(int nr);
+/* Why the step is left out; PLAY_NR_RULES: it is made. */
+enum play_rule rules_for(struct player *p, const struct step *s, const uint64_t *a);
 
 /* ---- segments.c -------------------------------------------------------------------------- */
 

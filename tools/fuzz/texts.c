@@ -236,7 +236,7 @@ static bool same_smaps(struct player *p, const struct sample *sample, const char
 		return false;
 	}
 	for (i = 0; i < nr_a; i++) {
-		bool adopted = ours_is_adopted(p, a[i].start, a[i].name);
+		bool adopted = rules_is_adopted(p, a[i].start, a[i].name);
 		enum play_rule rule = adopted ? PLAY_NR_RULES : pages_rule(&a[i], sample);
 
 		if (a[i].flags_end - a[i].flags != b[i].flags_end - b[i].flags ||
