@@ -160,10 +160,10 @@ int quire_plan_unmap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t
 void quire_plan_leave_cuts(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
 
 /*
- * The same cuts in a plan that goes on with what it has: right after a quire_plan_unmap() of [start, end) that was
- * refused, which has changed nothing in the picture. Want of memory shows in plan->out_of_memory.
+ * The same in a plan that goes on with what it has: right after a quire_plan_unmap() from start that was refused, which
+ * has changed nothing in the picture. Want of memory shows in plan->out_of_memory.
  */
-void quire_plan_draw_cuts(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
+void quire_plan_draw_cut(struct quire_plan *plan, quire_uaddr_t start);
 
 /* munmap with the writer lock held and the arguments checked. (src/mm/unmap.c) */
 int quire_munmap_locked(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t end);

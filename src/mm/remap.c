@@ -319,11 +319,11 @@ static bool may_stay(struct remap *r)
 				     r->old_len >> QUIRE_PAGE_SHIFT);
 }
 
-/* [start, end) could not be unmapped: what is drawn so far comes true, and so do the cuts. */
-static int leave_cuts(struct remap *r, quire_uaddr_t start, quire_uaddr_t end, int err)
+/* What begins at start could not be unmapped: what is drawn so far comes true, and so does the cut. */
+static int leave_cut(struct remap *r, quire_uaddr_t start, int err)
 {
 	if (!r->plan.out_of_memory)
-		quire_plan_draw_cuts(&r->plan, start, end);
+		quire_plan_draw_cut(&r->plan, start);
 	return r->plan.out_of_memory ? -QUIRE_ENOMEM : err;
 }
 
@@ -335,7 +335,7 @@ static int draw_move_to_target(struct remap *r)
 	if (r->flags & QUIRE_MREMAP_FIXED) {
 		err = quire_plan_unmap(&r->plan, r->new_addr, r->new_addr + r->new_len);
 		if (err)
-			return leave_cuts(r, r->new_addr, r->new_addr + r->new_len, err);
+			return leave_cut(r, r->new_addr, err);
 		r->last = r->addr;
 		r->emptied = r->addr + (r->old_len < r->new_len ? r->old_len : r->new_len);
 		r->target_extra = r->old_len < r->new_len ? r->new_len - r->old_len : 0;
@@ -343,7 +343,7 @@ static int draw_move_to_target(struct remap *r)
 	if (r->new_len < r->old_len) {
 		err = quire_plan_unmap(&r->plan, r->addr + r->new_len, r->addr + r->old_len);
 		if (err)
-			return leave_cuts(r, r->addr + r->new_len, r->addr + r->old_len, err);
+			return leave_cut(r, r->addr + r->new_len, err);
 		r->tail = r->addr + r->new_len;
 		r->tail_end = r->addr + r->old_len;
 		r->old_len = r->new_len;

@@ -162,12 +162,11 @@ static int cut_at(struct quire_plan *plan, quire_uaddr_t addr)
 	return err;
 }
 
-void quire_plan_draw_cuts(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)
+/* The end is looked at last, so what was refused has got to the start at most. */
+void quire_plan_draw_cut(struct quire_plan *plan, quire_uaddr_t start)
 {
 	if (plan->would_cut_start)
 		(void)cut_at(plan, start);
-	if (plan->would_cut_end)
-		(void)cut_at(plan, end);
 }
 
 void quire_plan_leave_cuts(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)

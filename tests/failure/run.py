@@ -30,7 +30,6 @@ EXCEPT = {
     ("quire_fault_shared_write", "quire_fault_lock_leaf"): ENTRY_WAS_THERE,
     ("map_frame", "quire_fault_lock_leaf"): "fault_driver() has made the leaf; else as above",
     ("fault_driver", "map_page"): "the same",
-    ("quire_plan_draw_cuts", "cut_at"): "the second: a refusal comes before the end is looked at",
 }
 
 HEADER = re.compile(r"^([0-9a-f]+) <(.+)>:$")
