@@ -50,7 +50,7 @@ static int no_prlimit(pid_t pid, int resource, const void *new, void *old)
 #define same_line texts_same_line
 #include "../../tools/fuzz/texts.c"
 
-bool ours_is_adopted(const struct player *p, uint64_t start, const char *name)
+bool rules_is_adopted(const struct player *p, uint64_t start, const char *name)
 {
 	(void)p;
 	return (start & 4096) && name[0];
