@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: MIT
 # The short way in. Meson does the work; each target first installs what a fresh Debian 12 lacks.
-.PHONY: help build run test bench soak install clean
+.PHONY: help build run iso shadow test bench soak install clean
 
 BUILD := build
 JOBS := $(shell nproc)
 
 BUILD_PACKAGES := gcc libc6-dev meson ninja-build pkg-config
-TEST_PACKAGES := $(BUILD_PACKAGES) libcmocka-dev clang-14 libclang-rt-14-dev gcc-multilib binutils python3 perl git
-BENCH_PACKAGES := $(BUILD_PACKAGES) linux-source-6.1 xz-utils
+KERNEL_PACKAGES := $(BUILD_PACKAGES) gcc-multilib python3 qemu-system-x86 busybox-static musl-tools
+TEST_PACKAGES := $(KERNEL_PACKAGES) liblua5.4-dev libsqlite3-dev libcmocka-dev clang-14 libclang-rt-14-dev binutils perl git
+BENCH_PACKAGES := $(BUILD_PACKAGES) gcc-multilib python3 qemu-system-x86 linux-source-6.1 xz-utils
 
-# The program that `make run` follows: a compiler at work on one of our own files.
+# The kernel of `make run` (x86_64, pae, i386) and what it is given: memory, processors, and (instead of the shell) a
+# static program with arguments.
+MACHINE ?= x86_64
+RAM ?= 512M
+CPUS ?= 4
+PROGRAM ?=
+ARGS ?=
+
+# The program that `make shadow` follows: a compiler at work on one of our own files.
 RUN ?= gcc -O2 -Iinclude -Isrc -c src/mm/plan.c -o $(BUILD)/plan.o
 
 # How long `make soak` takes.
@@ -17,7 +26,9 @@ MINUTES ?= 60
 
 help:
 	@echo 'make build   the library and the tool, build/quire'
-	@echo 'make run     follow a compiler run and compare every answer with Linux (RUN="command" for another)'
+	@echo 'make run     boot the reference kernel in QEMU, with a shell (MACHINE=x86_64 RAM=512M CPUS=4, PROGRAM=./static ARGS="...")'
+	@echo 'make iso     the same on a disk that PCs boot from, build/quire.iso'
+	@echo 'make shadow  follow a compiler run and compare every answer with Linux (RUN="command" for another)'
 	@echo 'make test    the whole suite'
 	@echo 'make bench   the benchmarks'
 	@echo 'make soak    the long campaign: MINUTES=60'
@@ -33,7 +44,20 @@ build: $(BUILD)/build.ninja
 	@scripts/need $(BUILD_PACKAGES)
 	@ninja -C $(BUILD) --quiet
 
-run: build
+run:
+	@scripts/need $(KERNEL_PACKAGES)
+	@$(MAKE) --no-print-directory build
+	@[ $(MACHINE) = x86_64 ] || scripts/busybox-i386 $(BUILD)/busybox-i386
+	@kernel/run --memory $(RAM) --cpus $(CPUS) $(if $(filter-out x86_64,$(MACHINE)),--busybox $(BUILD)/busybox-i386) \
+		$(BUILD)/kernel/kernel-$(MACHINE) $(PROGRAM) $(ARGS)
+
+iso:
+	@scripts/need $(KERNEL_PACKAGES) grub-pc-bin grub-common xorriso mtools
+	@$(MAKE) --no-print-directory build
+	@kernel/run --iso $(BUILD)/quire.iso $(BUILD)/kernel/kernel-x86_64
+	@ls -l $(BUILD)/quire.iso
+
+shadow: build
 	$(BUILD)/quire shadow -- $(RUN)
 
 test:

@@ -17,11 +17,11 @@ static __attribute__((noreturn)) void die(const char *what)
 	abort();
 }
 
-struct quire *bench_quire(uint64_t ram_bytes)
+/* An instance that has memory, and nothing else yet. */
+static struct quire *new_quire(uint64_t ram_bytes)
 {
 	const uint64_t large = UINT64_C(2) << 20;
 	struct quire *q = calloc(1, sizeof(*q));
-	struct quire_range range = {0, ram_bytes, QUIRE_RANGE_USABLE};
 
 	ram = mmap(NULL, ram_bytes + large, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -32,12 +32,41 @@ struct quire *bench_quire(uint64_t ram_bytes)
 	(void)madvise(ram, ram_bytes,
 		      getenv("BENCH_SMALL_PAGES") ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 #endif
+	return q;
+}
+
+struct quire *bench_quire(uint64_t ram_bytes)
+{
+	struct quire *q = new_quire(ram_bytes);
+	struct quire_range range = {0, ram_bytes, QUIRE_RANGE_USABLE, 0};
+	struct quire_config config = {.map = &range,
+				      .nr_ranges = 1,
+				      .zones = 1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_DMA32 |
+					       1u << QUIRE_ZONE_NORMAL};
+
 	q->nr_cpus = 1;
 	quire_grace_init(q);
-	if (quire_page_init(q, &range, 1,
-			    1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_DMA32 |
-				    1u << QUIRE_ZONE_NORMAL) ||
-	    quire_slab_init(q))
+	if (quire_page_init(q, &config) || quire_slab_init(q))
+		die("the instance does not start");
+	return q;
+}
+
+struct quire *bench_kernel(const struct quire_pgfmt *fmt, uint64_t ram_bytes, uint64_t low_bytes)
+{
+	const bool high = low_bytes < ram_bytes;
+	struct quire *q = new_quire(ram_bytes);
+	struct quire_range range = {0, ram_bytes, QUIRE_RANGE_USABLE, 0};
+	struct quire_kva_layout layout;
+	struct quire_config config = {.nr_cpus = 1,
+				      .fmt = fmt,
+				      .map = &range,
+				      .nr_ranges = 1,
+				      .zones = 1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_NORMAL |
+					       (high ? 1u << QUIRE_ZONE_HIGHMEM : 0),
+				      .high_memory = high ? low_bytes : 0,
+				      .kva = &layout};
+
+	if (quire_kva_layout_init(&layout, fmt, low_bytes, high, 1) || quire_init(q, &config))
 		die("the instance does not start");
 	return q;
 }

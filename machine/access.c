@@ -32,6 +32,18 @@ static void look_over(struct machine *m, struct machine_cpu *cpu, const struct t
 		cpu->stats.stale_hits++;
 }
 
+/* The host's address of the page's first byte. The lock is held. */
+static unsigned char *bytes_of(struct machine *m, struct machine_cpu *cpu, quire_pfn_t pfn,
+			       uint64_t addr, unsigned want)
+{
+	if (quire_unlikely(m->packed != NULL) && (quire_load(&m->frame[pfn]) & FRAME_PACKED)) {
+		if (!(want & RIGHT_WRITE))
+			return machine_packed_bytes(m, cpu, pfn, addr >> MACHINE_PAGE_SHIFT & 1);
+		machine_unpack(m, pfn);
+	}
+	return m->ram + (pfn << MACHINE_PAGE_SHIFT);
+}
+
 /* The host's address of one byte of user memory. The lock is held. */
 static enum outcome translate(struct machine *m, struct machine_cpu *cpu, uint64_t addr,
 			      uint32_t access, unsigned char **host)
@@ -48,7 +60,7 @@ static enum outcome translate(struct machine *m, struct machine_cpu *cpu, uint64
 		cpu->stats.hits++;
 		if (QUIRE_DEBUG)
 			look_over(m, cpu, e);
-		*host = m->ram + (e->pfn << MACHINE_PAGE_SHIFT) + (addr & (MACHINE_PAGE - 1));
+		*host = bytes_of(m, cpu, e->pfn, addr, want) + (addr & (MACHINE_PAGE - 1));
 		return DONE;
 	}
 	if (e && (want & ~e->rights)) {
@@ -78,7 +90,7 @@ static enum outcome translate(struct machine *m, struct machine_cpu *cpu, uint64
 		return MACHINE_CHECK;
 	}
 	machine_tlb_fill(m, cpu, addr, &t);
-	*host = m->ram + (t.pfn << MACHINE_PAGE_SHIFT) + (addr & (MACHINE_PAGE - 1));
+	*host = bytes_of(m, cpu, t.pfn, addr, want) + (addr & (MACHINE_PAGE - 1));
 	return DONE;
 }
 
@@ -249,7 +261,7 @@ static int run(struct machine *m, quire_uaddr_t addr, struct operation *op,
 			raise_signal(sig, QUIRE_SIGBUS, 0, where);
 			return -QUIRE_EFAULT;
 		case PAGE_FAULT:
-			err = m->fault(m->fault_ctx, cpu->pt, where, op->access, sig);
+			err = m->fault(m->fault_ctx, cpu->pt, where, machine_fault_says(cpu, op->access), sig);
 			if (err)
 				return err;
 			break;

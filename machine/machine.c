@@ -10,10 +10,6 @@
 
 #include "internal.h"
 
-#if MACHINE_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
-
 void machine_die(const char *format, ...)
 {
 	va_list args;
@@ -28,8 +24,7 @@ void machine_die(const char *format, ...)
 
 /* ---- Building ---------------------------------------------------------------------------- */
 
-/* Sparse: the host gives memory to what is written. */
-static void *map_sparse(uint64_t bytes)
+void *machine_map_sparse(uint64_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -66,10 +61,37 @@ static void free_machine(struct machine *m)
 		free(m->cpu[i].tlb);
 	free(m->cpu);
 	unmap(m->ram, m->ram_bytes);
+	machine_window_destroy(m);
 	unmap(m->frame, m->nr_frames);
+	unmap(m->packed, m->nr_frames * sizeof(*m->packed));
 	unmap(m->tlb_refs, m->nr_frames * sizeof(*m->tlb_refs));
 	munmap(m, sizeof(*m));
 }
+
+/* RAM and what the kernel's pointers lead to. */
+static bool make_memory(struct machine *m, const struct quire_config *quire)
+{
+	if (quire->kva && !machine_window_create(m, quire->fmt, quire->kva))
+		return false;
+	if (!quire->kva)
+		m->ram = machine_map_sparse(m->ram_bytes);
+	m->frame = machine_map_sparse(m->nr_frames);
+	m->tlb_refs = machine_map_sparse(m->nr_frames * sizeof(*m->tlb_refs));
+	if (!m->window) {
+		m->direct = m->ram;
+		m->direct_bytes = m->ram_bytes;
+	}
+	return m->ram && m->frame && m->tlb_refs;
+}
+
+/* Of pages of 16 and 64 KiB only AArch64's have tables. */
+#if MACHINE_PAGE_SHIFT == 16
+#define DEFAULT_FORMAT quire_pgfmt_aarch64_64k
+#elif MACHINE_PAGE_SHIFT == 14
+#define DEFAULT_FORMAT quire_pgfmt_aarch64_16k
+#else
+#define DEFAULT_FORMAT quire_pgfmt_x86_64
+#endif
 
 static uint64_t next_serial;
 
@@ -78,18 +100,29 @@ int machine_create(const struct machine_config *config, struct machine **out)
 	static const struct machine_config defaults;
 	const struct machine_config *c = config ? config : &defaults;
 	const struct quire_range pc[] = {
-		{ MACHINE_PAGE, 640 << 10, QUIRE_RANGE_USABLE },
-		{ 640 << 10, 1 << 20, QUIRE_RANGE_RESERVED },
-		{ 1 << 20, c->ram_bytes ? c->ram_bytes : 64 << 20, QUIRE_RANGE_USABLE },
+		{ MACHINE_PAGE, 640 << 10, QUIRE_RANGE_USABLE, 0 },
+		{ 640 << 10, 1 << 20, QUIRE_RANGE_RESERVED, 0 },
+		{ 1 << 20, c->ram_bytes ? c->ram_bytes : 64 << 20, QUIRE_RANGE_USABLE, 0 },
 	};
-	const struct quire_config quire = {
+	const uint64_t ram_bytes = quire_page_up(pc[2].end);
+	const struct quire_pgfmt *fmt = c->fmt ? c->fmt : &DEFAULT_FORMAT;
+	const uint64_t high_memory = c->window && !c->high_memory
+					     ? machine_window_high_memory(fmt, ram_bytes)
+					     : c->high_memory;
+	struct quire_kva_layout layout;
+	struct quire_config quire = {
 		.nr_cpus = c->nr_cpus ? c->nr_cpus : 1,
-		.fmt = c->fmt ? c->fmt : &quire_pgfmt_x86_64,
+		.fmt = fmt,
 		.map = c->map ? c->map : pc,
 		.nr_ranges = c->map ? c->nr_ranges : QUIRE_ARRAY_SIZE(pc),
 		.zones = c->zones ? c->zones
-				  : 1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_DMA32 |
-					    1u << QUIRE_ZONE_NORMAL,
+				  : 1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_NORMAL |
+					    1u << (high_memory ? QUIRE_ZONE_HIGHMEM
+								  : QUIRE_ZONE_DMA32),
+		.high_memory = high_memory,
+		.nr_nodes = c->nr_nodes,
+		.node_distance = c->node_distance,
+		.cpu_node = c->cpu_node,
 	};
 	struct machine *m;
 	unsigned i;
@@ -98,11 +131,17 @@ int machine_create(const struct machine_config *config, struct machine **out)
 	*out = NULL;
 	if (quire.nr_cpus > 64)
 		return -QUIRE_EINVAL;
-	m = map_sparse(sizeof(*m));
+	if (c->window) {
+		err = machine_window_layout(fmt, ram_bytes, high_memory, quire.nr_cpus, &layout);
+		if (err)
+			return err;
+		quire.kva = &layout;
+	}
+	m = machine_map_sparse(sizeof(*m));
 	if (!m)
 		return -QUIRE_ENOMEM;
 	m->serial = __atomic_add_fetch(&next_serial, 1, __ATOMIC_RELAXED);
-	m->ram_bytes = quire_page_up(pc[2].end);
+	m->ram_bytes = ram_bytes;
 	m->nr_frames = m->ram_bytes >> MACHINE_PAGE_SHIFT;
 	m->physical_bits = 46;
 	m->marks_fault = c->marks_fault;
@@ -111,11 +150,8 @@ int machine_create(const struct machine_config *config, struct machine **out)
 	m->random = c->seed;
 	m->verbose = c->verbose;
 	m->fault = machine_quire_fault;
-	m->ram = map_sparse(m->ram_bytes);
-	m->frame = map_sparse(m->nr_frames);
-	m->tlb_refs = map_sparse(m->nr_frames * sizeof(*m->tlb_refs));
 	m->cpu = aligned_alloc(64, m->nr_cpus * sizeof(*m->cpu));
-	if (!m->ram || !m->frame || !m->tlb_refs || !m->cpu) {
+	if (!make_memory(m, &quire) || !m->cpu) {
 		free_machine(m);
 		return -QUIRE_ENOMEM;
 	}
@@ -136,6 +172,8 @@ int machine_create(const struct machine_config *config, struct machine **out)
 		free_machine(m);
 		return err;
 	}
+	if (m->q.kernel)
+		machine_load_kernel(m, quire_kernel_root(&m->q));
 	*out = m;
 	return 0;
 }
@@ -151,19 +189,18 @@ unsigned machine_destroy(struct machine *m)
 		if (&m->cpu[i] != cpu && m->cpu[i].bound)
 			machine_die("destroyed while another thread is CPU %u", i);
 	}
+	if (m->window)
+		machine_load_kernel(m, 0);
 	broken = quire_exit(&m->q);
 	if (broken)
 		machine_report(m, broken, "quire_exit", 0);
 	machine_cpu_unbind(m);
 	reports = m->nr_reports;
-#if MACHINE_ASAN
 	/* The host may give these addresses to somebody else. */
-	for (uint64_t pfn = 0; pfn < m->nr_frames; pfn++) {
+	for (uint64_t pfn = 0; MACHINE_ASAN && pfn < m->nr_frames; pfn++) {
 		if (m->frame[pfn] & FRAME_FREED)
-			__asan_unpoison_memory_region(m->ram + (pfn << MACHINE_PAGE_SHIFT),
-						      MACHINE_PAGE);
+			machine_poison(m, pfn, false);
 	}
-#endif
 	free_machine(m);
 	return reports;
 }
@@ -309,6 +346,24 @@ void machine_run_cpus(struct machine *m, unsigned n,
 	machine_cpu_bind(m, 0);
 }
 
+void machine_interrupt(struct machine *m, void (*fn)(struct machine *m, void *arg), void *arg)
+{
+	struct machine_cpu *cpu = machine_this_cpu(m);
+	const uint32_t preempt_off = cpu->preempt_off;
+	const bool irqs_off = cpu->irqs_off;
+
+	if (irqs_off && !cpu->interrupts)
+		machine_die("an interrupt on CPU %u, which has interrupts off", cpu->number);
+	cpu->interrupts++;
+	cpu->irqs_off = true;
+	fn(m, arg);
+	if (!cpu->irqs_off || cpu->preempt_off != preempt_off)
+		machine_die("an interrupt handler of CPU %u ends with interrupts %s, preempt_disable %u times in force, not %u",
+			    cpu->number, cpu->irqs_off ? "off" : "on", cpu->preempt_off, preempt_off);
+	cpu->irqs_off = irqs_off;
+	cpu->interrupts--;
+}
+
 /* ---- Spaces ------------------------------------------------------------------------------ */
 
 /*
@@ -322,6 +377,8 @@ void machine_switch(struct machine *m, struct quire_pgtable *pt)
 
 	if (old == pt)
 		return;
+	if (pt && m->window && pt->fmt != m->q.fmt)
+		machine_die("a space of another format than the kernel's");
 	if (old) {
 		lock(&cpu->lock);
 		machine_tlb_forget_all(m, cpu);
@@ -336,6 +393,7 @@ void machine_switch(struct machine *m, struct quire_pgtable *pt)
 		lock(&cpu->lock);
 		cpu->mmu = machine_mmu(pt->fmt);
 		cpu->region_shift = machine_mmu_region(cpu->mmu);
+		cpu->kernel_apart = pt->fmt->kernel_apart;
 		cpu->asid = pt->asid;
 		cpu->root = quire_pgtable_root(pt) >> MACHINE_PAGE_SHIFT;
 		machine_mmu_load(m, cpu);
@@ -412,4 +470,6 @@ void machine_stats(struct machine *m, struct machine_stats *stats)
 		stats->shootdowns += cpu->stats.shootdowns;
 		unlock(&cpu->lock);
 	}
+	if (m->window)
+		machine_window_stats(m, stats);
 }

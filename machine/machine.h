@@ -20,6 +20,8 @@
  * CPUs are threads: a thread says which CPU it is and stays that one; a CPU is one thread at a
  * time. With one thread everything that happens is the same in every run.
  *
+ * The kernel's addresses are the host's unless the machine has a window (below): then they are simulated too.
+ *
  * What aborts, with a sentence that says why: what the port's contract forbids and no host could
  * survive (sleeping or flushing with preemption off, unbalanced enables), and misuse of this
  * header. What is reported, so that the run goes on: everything that is wrong with memory.
@@ -37,9 +39,14 @@ struct machine_config {
 	uint64_t ram_bytes;            /* 0: 64 MiB. The host gives memory to what is written */
 	const struct quire_range *map; /* NULL: a PC's: all but page 0 and 640 KiB to 1 MiB */
 	size_t nr_ranges;              /* of map; ranges lie below ram_bytes */
-	uint32_t zones;                /* 0: DMA, DMA32 and NORMAL; see quire_page_init() */
+	uint32_t zones;                /* 0: DMA, DMA32 and NORMAL, or with high_memory DMA, NORMAL and HIGHMEM */
+	quire_paddr_t high_memory;     /* see quire_page_init(); 0 with a window: as Linux has it */
+	bool window;                   /* the kernel's addresses are simulated; see below */
+	unsigned nr_nodes;             /* these three: see struct quire_config */
+	const uint8_t *node_distance;
+	const uint8_t *cpu_node;
 	unsigned nr_cpus;              /* 0: 1; at most 64 */
-	const struct quire_pgfmt *fmt; /* NULL: quire_pgfmt_x86_64 */
+	const struct quire_pgfmt *fmt; /* NULL: x86-64; with pages of 16 or 64 KiB, AArch64 */
 	bool marks_fault;              /* a processor that does not mark entries itself, but faults where
 					* it would (RISC-V's Svade, AArch64 without FEAT_HAFDBS); x86 marks */
 	unsigned tlb_entries;          /* a CPU; 0: 1024; made a power of two, at least 4 */
@@ -85,8 +92,14 @@ void machine_cpu_unbind(struct machine *m);
 void machine_run_cpus(struct machine *m, unsigned n,
 		      void (*fn)(struct machine *m, unsigned cpu, void *arg), void *arg);
 
-/* This CPU runs in that space from now on (NULL: in none): what loading CR3 does. */
+/*
+ * This CPU runs in that space from now on (NULL: in none, and on the kernel's own tables): what loading CR3
+ * does. Global entries, the kernel's, stay.
+ */
 void machine_switch(struct machine *m, struct quire_pgtable *pt);
+
+/* This CPU runs a thread with that memory policy from now on (NULL: none): what quire_port_task_policy() says. */
+void machine_set_policy(struct machine *m, struct quire_task_policy *policy);
 
 /* ---- Memory accesses --------------------------------------------------------------------- */
 
@@ -121,6 +134,63 @@ typedef int (*machine_fault_fn)(void *ctx, struct quire_pgtable *pt, quire_uaddr
 				uint32_t access, struct quire_signal *sig);
 void machine_set_fault(struct machine *m, machine_fault_fn fn, void *ctx);
 
+/* ---- Interrupts -------------------------------------------------------------------------- */
+
+/*
+ * This CPU is interrupted, and handles it by fn(m, arg): interrupts are off, quire_port_in_interrupt() is true.
+ * A handler may be interrupted in turn; otherwise interrupts must be on.
+ */
+void machine_interrupt(struct machine *m, void (*fn)(struct machine *m, void *arg), void *arg);
+
+/* ---- The window on the kernel's addresses ------------------------------------------------ */
+
+/*
+ * With machine_config.window the pointers that Quire gives and gets are addresses in a window of the host's, where
+ * nothing is but what the kernel's tables map, with the rights that they give. The direct map's are among
+ * them: a frame at or above high_memory has no pointer. An access that the tables do not allow ends the process,
+ * with a sentence; a page that was unmapped can be used until a flush, and by nobody afterwards. 32-bit formats have
+ * their fourth gigabyte there; 64-bit formats have Linux's addresses with a vmalloc area of 64 GiB.
+ * RAM may be 64 GiB and more, as the host gives memory to what is written.
+ *
+ * While Quire comes up and goes down there are no tables of its making: the direct map is there, nothing else.
+ *
+ * The kernel's TLB is the host's mappings, which all CPUs share. An entry notes the CPUs that walked the tables
+ * for it and goes when each has flushed it, so a flush that leaves such a CPU out is seen; that a CPU which found
+ * another's entry there has one too is not known. Upper tables are not cached.
+ *
+ * RAM is shared memory: what a fork()ed child does to it, the parent sees. A test that expects a machine to abort
+ * makes it in the child.
+ *
+ * Faults are SIGSEGVs. machine_create() takes that signal, and passes on what is not a machine's. Who puts another
+ * handler in its place afterwards (test frameworks do, for every test) calls this then:
+ */
+void machine_catch_faults(void);
+
+/*
+ * High memory that is full need not fill the host's: where an allocated high frame holds one 8-byte word over and over,
+ * zeroes for instance, the host has its page back until the next store; and so it has those of free frames. Answers how many
+ * were packed. Nobody may be using the machine meanwhile, and nothing may be kmapped. Needs a window.
+ */
+uint64_t machine_pack(struct machine *m);
+
+/* Where everything is. */
+const struct quire_kva_layout *machine_layout(struct machine *m);
+
+/*
+ * CPUs that are in no space walk this root from now on, and entries of an older one are gone. machine_create() loads
+ * quire_kernel_root(); this is for hosts that make tables of their own. It stays loaded until another is, or the end.
+ * 0: none, as when the machine came up.
+ */
+void machine_load_kernel(struct machine *m, quire_paddr_t root);
+
+/*
+ * An access by the kernel on this CPU that may be a bad one: 0, or -EFAULT where another access would end the process;
+ * bytes before the bad one have been copied. ptr: in the window. exec: whether code there could be run.
+ */
+int machine_probe_read(struct machine *m, const void *ptr, void *buf, size_t len);
+int machine_probe_write(struct machine *m, void *ptr, const void *buf, size_t len);
+int machine_probe_exec(struct machine *m, const void *ptr);
+
 /* ---- Looking on -------------------------------------------------------------------------- */
 
 /*
@@ -140,7 +210,8 @@ void machine_report(struct machine *m, const char *what, const char *where, uint
 
 /*
  * Every TLB entry of every CPU gives what the tables give, or less. For moments at which no call
- * is under way: between unlink and flush an entry may say more. NULL, or what is wrong.
+ * is under way: between unlink and flush an entry may say more. In the vmalloc area, which is flushed later, entries of
+ * pages that are mapped no more are let pass. NULL, or what is wrong.
  */
 quire_broken_t machine_check(struct machine *m);
 
@@ -152,6 +223,8 @@ struct machine_stats {
 	uint64_t faults;     /* handed to the handler */
 	uint64_t flushes;    /* quire_port_tlb_flush() */
 	uint64_t shootdowns; /* other CPUs' TLBs entered by them */
+	uint64_t kernel_walks;  /* by the MMU, for the window */
+	uint64_t kernel_faults; /* of them handed to quire_kernel_fault() */
 };
 void machine_stats(struct machine *m, struct machine_stats *stats);
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page-table walker of a processor in user mode, for each of the machines. Written from the
- * manuals and from nothing else: it shares no constant with src/pgtable/, so a wrong one there shows
- * here as a page that is not where it should be. Called by access.c on a TLB miss; it reads tables
+ * The page-table walker of a processor, in user mode and in kernel mode, for each of the machines. Written from
+ * the manuals and from nothing else: it shares no constant with src/pgtable/, so a wrong one there shows
+ * here as a page that is not where it should be. Called by access.c and window.c on a TLB miss; it reads tables
  * as the hardware does, without any lock, while Quire changes them.
  *
+ * In kernel mode the processors are set so: stores obey R/W (CR0.WP, SDM 4.6.1), and pages that user mode can
+ * reach are out of reach (SMAP, PAN, sstatus.SUM clear). The kernel never means to have one, so that is reported.
+ *
  * Sources: Intel SDM vol. 3A chapter 4 (4.3 32-bit, 4.4 PAE, 4.5 4- and 5-level paging); Arm ARM
- * D8.3 to D8.5 (VMSAv8-64 stage 1, granule 4 KiB); RISC-V privileged architecture 12.3 to 12.6.
+ * D8.3 to D8.5 (VMSAv8-64 stage 1); RISC-V privileged architecture 12.3 to 12.6.
  */
 #include "internal.h"
 
@@ -23,6 +26,7 @@ static uint64_t bit(unsigned n)
 
 /* What one entry says to the hardware. */
 struct meaning {
+	bool kernel;              /* given: which mode asks */
 	bool present, leaf, user;
 	uint8_t rights;           /* with DIRTY: stores need not tell the tables */
 	uint64_t frame;
@@ -110,30 +114,44 @@ static void pae_read(const struct machine *m, uint64_t entry, unsigned level, st
 		e->wrong = "mmu: reserved bits 62:52 are set in an entry of PAE";
 }
 
-/* ---- AArch64: D8.3.1, D8.3.2; D8.4.1; D8.5 ------------------------------------------------ */
+/* ---- AArch64: D8.3.1, D8.3.2; D8.4.1; D8.5; granules of 4, 16 and 64 KiB ------------------- */
+
+/* A block of the granule: level 2 of Arm's, and with 4 KiB level 1; here 2 and 3. Bits below its address must be 0. */
+static bool may_be_block(unsigned level)
+{
+	return level == 2 || (level == 3 && MACHINE_PAGE_SHIFT == 12);
+}
+
+static unsigned leaf_shift(unsigned level)
+{
+	return MACHINE_PAGE_SHIFT + (MACHINE_PAGE_SHIFT - 3) * (level - 1);
+}
 
 static void aarch64_read(const struct machine *m, uint64_t entry, unsigned level, struct meaning *e)
 {
-	const uint64_t read_only = bit(7), af = bit(10), dbm = bit(51), uxn = bit(54);
+	const uint64_t read_only = bit(7), af = bit(10), dbm = bit(51), pxn = bit(53), uxn = bit(54);
+	/* Programs have ordinary memory alone: AttrIndx 0. */
+	const uint64_t attributes = e->kernel ? 0 : field(4, 2);
 	const bool bit1 = entry & bit(1);
 
-	/* At the last level 0b01 is reserved and faults; above, it is a block, which level 0 has not. */
-	e->present = (entry & bit(0)) && (bit1 || level == 2 || level == 3);
+	/* At the last level 0b01 is reserved and faults; above, it is a block, which not every level has. */
+	e->present = (entry & bit(0)) && (bit1 || may_be_block(level));
 	e->leaf = level == 1 || !bit1;
-	e->frame = (entry & field(47, e->leaf ? 12 + 9 * (level - 1) : 12)) >> 12;
+	e->frame = (entry & field(47, e->leaf ? leaf_shift(level) : MACHINE_PAGE_SHIFT)) >> MACHINE_PAGE_SHIFT;
 	if (!e->leaf) {
 		e->user = !(entry & bit(61));
 		e->rights = RIGHT_WRITE | RIGHT_EXEC;
 		if (entry & bit(62))
 			e->rights &= (uint8_t)~RIGHT_WRITE;
-		if (entry & bit(60))
+		/* PXNTable, UXNTable */
+		if (entry & (e->kernel ? bit(59) : bit(60)))
 			e->rights &= (uint8_t)~RIGHT_EXEC;
 		if (entry & field(50, 48))
 			e->wrong = "mmu: reserved bits 50:48 are set in a table descriptor";
 		return;
 	}
 	e->user = entry & bit(6);
-	if (!(entry & uxn))
+	if (!(entry & (e->kernel ? pxn : uxn)))
 		e->rights |= RIGHT_EXEC;
 	if (!(entry & read_only))
 		e->rights |= RIGHT_WRITE | RIGHT_DIRTY;
@@ -142,7 +160,7 @@ static void aarch64_read(const struct machine *m, uint64_t entry, unsigned level
 	e->access_sets = af;
 	if (entry & dbm)
 		e->store_clears = read_only;
-	if ((entry & field(9, 8)) != field(9, 8) || (entry & field(4, 2)))
+	if ((entry & field(9, 8)) != field(9, 8) || (entry & attributes))
 		e->wrong = "mmu: a page of ordinary memory that is not inner shareable and write-back";
 	else if (entry & (field(49, 48) | bit(52)))
 		e->wrong = "mmu: reserved bits 49:48 or Contiguous are set in a descriptor";
@@ -196,6 +214,8 @@ static const struct mmu mmus[] = {
 	{ &quire_pgfmt_i386, 2, 4, 10, 10, 32, false, false, i386_read },
 	{ &quire_pgfmt_pae, 3, 8, 9, 2, 32, false, true, pae_read },
 	{ &quire_pgfmt_aarch64, 4, 8, 9, 9, 48, false, false, aarch64_read },
+	{ &quire_pgfmt_aarch64_16k, 4, 8, 11, 1, 48, false, false, aarch64_read },
+	{ &quire_pgfmt_aarch64_64k, 3, 8, 13, 6, 48, false, false, aarch64_read },
 	{ &quire_pgfmt_sv32, 2, 4, 10, 10, 32, false, false, riscv_read },
 	{ &quire_pgfmt_sv39, 3, 8, 9, 9, 39, false, false, riscv_read },
 	{ &quire_pgfmt_sv48, 4, 8, 9, 9, 48, false, false, riscv_read },
@@ -204,7 +224,7 @@ static const struct mmu mmus[] = {
 
 static unsigned shift_of(const struct mmu *mmu, unsigned level)
 {
-	return 12 + mmu->bits * (level - 1);
+	return MACHINE_PAGE_SHIFT + mmu->bits * (level - 1);
 }
 
 const struct mmu *machine_mmu(const struct quire_pgfmt *fmt)
@@ -212,10 +232,20 @@ const struct mmu *machine_mmu(const struct quire_pgfmt *fmt)
 	unsigned i;
 
 	for (i = 0; i < QUIRE_ARRAY_SIZE(mmus); i++) {
-		if (mmus[i].fmt == fmt)
+		if (mmus[i].fmt == fmt && fmt->shift[0] == MACHINE_PAGE_SHIFT)
 			return &mmus[i];
 	}
 	machine_die("no MMU for the format %s", fmt->name);
+}
+
+unsigned machine_mmu_levels(const struct mmu *mmu)
+{
+	return mmu->levels;
+}
+
+unsigned machine_mmu_shift(const struct mmu *mmu, unsigned level)
+{
+	return shift_of(mmu, level);
 }
 
 unsigned machine_mmu_region(const struct mmu *mmu)
@@ -227,6 +257,11 @@ void machine_mmu_load(struct machine *m, struct machine_cpu *cpu)
 {
 	if (cpu->mmu->root_copied)
 		memcpy(cpu->pdpte, m->ram + (cpu->root << 12), sizeof(cpu->pdpte));
+}
+
+uint32_t machine_fault_says(const struct machine_cpu *cpu, uint32_t access)
+{
+	return cpu->mmu->fmt == &quire_pgfmt_i386 && access == QUIRE_ACCESS_EXEC ? QUIRE_ACCESS_READ : access;
 }
 
 bool machine_is_canonical(const struct machine_cpu *cpu, uint64_t addr)
@@ -275,7 +310,7 @@ static enum walk read_table(struct machine *m, const struct machine_cpu *cpu, bo
 		return bad(m, quiet, "mmu: table beyond the end of memory", table);
 	if (QUIRE_DEBUG && !(__atomic_load_n(&m->frame[table], __ATOMIC_RELAXED) & FRAME_ALLOCATED))
 		return bad(m, quiet, "mmu: a table lies in a frame that is free", table);
-	step->entry = m->ram + (table << 12) + i * mmu->entry_bytes;
+	step->entry = m->ram + (table << MACHINE_PAGE_SHIFT) + i * mmu->entry_bytes;
 	/* Who only looks on is no switching point. */
 	if (!quiet)
 		QUIRE_SCHED_POINT(step->entry, 0);
@@ -301,8 +336,8 @@ static bool mark(const struct mmu *mmu, struct step *step, uint64_t value)
 }
 
 /* want < 0: only look. */
-static enum walk walk(struct machine *m, const struct machine_cpu *cpu, uint64_t addr, int want,
-		      const struct psc_entry *from, struct translation *t)
+static inline enum walk walk(struct machine *m, const struct machine_cpu *cpu, uint64_t addr, int want,
+			     bool kernel, const struct psc_entry *from, struct translation *t)
 {
 	const struct mmu *mmu = cpu->mmu;
 	const bool quiet = want < 0;
@@ -315,7 +350,8 @@ static enum walk walk(struct machine *m, const struct machine_cpu *cpu, uint64_t
 	enum walk w;
 	bool user;
 
-	if (is_beyond(mmu, addr))
+	/* The kernel's addresses are those of a window: not beyond. */
+	if (!kernel && is_beyond(mmu, addr))
 		return WALK_FAULT;
 again:
 	n = 0;
@@ -335,7 +371,7 @@ again:
 		w = read_table(m, cpu, quiet, table, addr, level, &step[n]);
 		if (w != WALK_OK)
 			return w;
-		e = (struct meaning){ 0 };
+		e = (struct meaning){ .kernel = kernel };
 		mmu->read(m, step[n].value, level, &e);
 		if (!e.present)
 			return WALK_FAULT;
@@ -354,8 +390,10 @@ again:
 	}
 	t->shift = (uint8_t)shift_of(mmu, level);
 	size = 1ull << t->shift;
-	t->pfn = e.frame + ((addr & (size - 1)) >> 12);
-	if (!user)
+	t->pfn = e.frame + ((addr & (size - 1)) >> MACHINE_PAGE_SHIFT);
+	if (kernel && user)
+		return bad(m, quiet, "mmu: user code can reach a page of the kernel's", addr);
+	if (!kernel && !user)
 		return WALK_FAULT;
 	if (want > 0 && ((unsigned)want & ~rights))
 		return WALK_FAULT;
@@ -378,11 +416,23 @@ again:
 enum walk machine_walk(struct machine *m, const struct machine_cpu *cpu, uint64_t addr,
 		       unsigned want, const struct psc_entry *from, struct translation *t)
 {
-	return walk(m, cpu, addr, (int)want, from, t);
+	return walk(m, cpu, addr, (int)want, false, from, t);
 }
 
 enum walk machine_look(struct machine *m, const struct machine_cpu *cpu, uint64_t addr,
 		       struct translation *t)
 {
-	return walk(m, cpu, addr, -1, NULL, t);
+	return walk(m, cpu, addr, -1, false, NULL, t);
+}
+
+enum walk machine_walk_kernel(struct machine *m, const struct machine_cpu *cpu, uint64_t addr,
+			      unsigned want, struct translation *t)
+{
+	return walk(m, cpu, addr, (int)want, true, NULL, t);
+}
+
+enum walk machine_look_kernel(struct machine *m, const struct machine_cpu *cpu, uint64_t addr,
+			      struct translation *t)
+{
+	return walk(m, cpu, addr, -1, true, NULL, t);
 }

@@ -23,24 +23,35 @@ void *quire_port_phys_to_virt(struct quire *q, quire_paddr_t pa)
 	struct machine *m = machine_of(q);
 
 	if (QUIRE_DEBUG) {
-		if (pa >= m->ram_bytes)
-			machine_die("physical address %#llx lies beyond the memory",
-				    (unsigned long long)pa);
+		if (pa >= m->direct_bytes)
+			machine_die("physical address %#llx lies beyond the %s",
+				    (unsigned long long)pa,
+				    pa < m->ram_bytes ? "direct map" : "memory");
 		if (__atomic_load_n(&m->frame[pa >> MACHINE_PAGE_SHIFT], __ATOMIC_RELAXED) &
 		    FRAME_FREED)
 			machine_report(m, "machine: a freed frame is touched", "phys_to_virt", pa);
 	}
-	return m->ram + pa;
+	return m->direct + pa;
 }
 
-/* With the sanitizer, whoever kept a pointer to a freed frame is caught in the act. */
-static void poison(struct machine *m, quire_pfn_t pfn, bool free)
+#if MACHINE_ASAN
+static void poison_frame(unsigned char *frame, bool free)
+{
+	if (free)
+		__asan_poison_memory_region(frame, MACHINE_PAGE);
+	else
+		__asan_unpoison_memory_region(frame, MACHINE_PAGE);
+}
+#endif
+
+void machine_poison(struct machine *m, quire_pfn_t pfn, bool free)
 {
 #if MACHINE_ASAN
-	if (free)
-		__asan_poison_memory_region(m->ram + (pfn << MACHINE_PAGE_SHIFT), MACHINE_PAGE);
-	else
-		__asan_unpoison_memory_region(m->ram + (pfn << MACHINE_PAGE_SHIFT), MACHINE_PAGE);
+	const quire_paddr_t pa = pfn << MACHINE_PAGE_SHIFT;
+
+	poison_frame(m->ram + pa, free);
+	if (m->direct != m->ram && pa < m->direct_bytes)
+		poison_frame(m->direct + pa, free);
 #else
 	(void)m;
 	(void)pfn;
@@ -72,15 +83,15 @@ void quire_port_zero_frame(struct quire *q, quire_paddr_t pa)
 	quire_pfn_t pfn = pa >> MACHINE_PAGE_SHIFT;
 	uint8_t frame;
 
-	if (pa >= m->ram_bytes || (pa & (MACHINE_PAGE - 1)))
+	if (pa >= m->direct_bytes || (pa & (MACHINE_PAGE - 1)))
 		machine_die("zero_frame of %#llx", (unsigned long long)pa);
 	frame = __atomic_load_n(&m->frame[pfn], __ATOMIC_RELAXED);
 	if (!(frame & (FRAME_ALLOCATED | FRAME_DIRTY)))
 		return;
 	if (frame & FRAME_FREED)
-		poison(m, pfn, false);
-	if (!is_zero(m->ram + pa))
-		memset(m->ram + pa, 0, MACHINE_PAGE);
+		machine_poison(m, pfn, false);
+	if (!is_zero(m->direct + pa))
+		memset(m->direct + pa, 0, MACHINE_PAGE);
 }
 
 void quire_port_frames(struct quire *q, quire_pfn_t first, unsigned order, bool allocated)
@@ -98,7 +109,7 @@ void quire_port_frames(struct quire *q, quire_pfn_t first, unsigned order, bool 
 		uint8_t before;
 
 		if (allocated)
-			poison(m, pfn, false);
+			machine_poison(m, pfn, false);
 		before = quire_exchange(&m->frame[pfn], now);
 		if (!!(before & FRAME_ALLOCATED) == allocated)
 			machine_report(m,
@@ -112,7 +123,9 @@ void quire_port_frames(struct quire *q, quire_pfn_t first, unsigned order, bool 
 		if (QUIRE_DEBUG && __atomic_load_n(&m->tlb_refs[pfn], __ATOMIC_SEQ_CST))
 			machine_report(m, "machine: a frame is freed while a TLB still maps it",
 				       "frames", pfn);
-		poison(m, pfn, true);
+		if (QUIRE_DEBUG && m->window && quire_kmap_users(q, quire_pfn_to_page(q, pfn)))
+			machine_report(m, "machine: a frame is freed that somebody has kmapped", "frames", pfn);
+		machine_poison(m, pfn, true);
 	}
 }
 
@@ -153,6 +166,23 @@ void quire_port_preempt_enable(struct quire *q)
 
 	if (cpu->preempt_off-- == 0)
 		machine_die("preempt_enable without preempt_disable");
+}
+
+bool quire_port_in_interrupt(struct quire *q)
+{
+	return machine_this_cpu(machine_of(q))->interrupts != 0;
+}
+
+struct quire_task_policy *quire_port_task_policy(struct quire *q)
+{
+	struct machine_cpu *cpu = machine_this_cpu(machine_of(q));
+
+	return cpu->interrupts ? NULL : cpu->policy;
+}
+
+void machine_set_policy(struct machine *m, struct quire_task_policy *policy)
+{
+	machine_this_cpu(m)->policy = policy;
 }
 
 /* CPUs may outnumber the host's: a spinning one lets the others run. */

@@ -200,6 +200,8 @@ void quire_port_tlb_flush(struct quire *q, const struct quire_tlb_flush *flush)
 			cpu->stats.shootdowns++;
 		unlock(&cpu->lock);
 	}
+	if (m->window)
+		machine_window_flush(m, flush);
 }
 
 void quire_port_tlb_flush_local(struct quire *q, uint64_t asid, uint64_t addr)
@@ -207,6 +209,11 @@ void quire_port_tlb_flush_local(struct quire *q, uint64_t asid, uint64_t addr)
 	struct machine *m = machine_of(q);
 	struct machine_cpu *cpu = machine_this_cpu(m);
 
+	if (asid == 0) {
+		if (m->window)
+			machine_window_flush_local(m, cpu, addr);
+		return;
+	}
 	lock(&cpu->lock);
 	if (cpu->asid == asid)
 		machine_tlb_forget(m, cpu, addr);
@@ -251,5 +258,7 @@ quire_broken_t machine_check(struct machine *m)
 		broken = check_cpu(m, &m->cpu[i]);
 		unlock(&m->cpu[i].lock);
 	}
+	if (!broken && m->window)
+		broken = machine_window_check(m);
 	return broken;
 }

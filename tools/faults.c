@@ -97,7 +97,7 @@ bool faults_read(struct fault_log *log, struct fault_list *list)
 		if (header.type != PERF_RECORD_SAMPLE)
 			continue;
 		copy_out(data, tail + sizeof(header), sample, sizeof(sample));
-		faults_add(list, (struct fault){ sample[0], sample[1] & ~(uint64_t)(PAGE - 1) });
+		faults_add(list, (struct fault){ sample[0], sample[1] & ~(uint64_t)(PAGE - 1), sample[0] });
 	}
 	__atomic_store_n(&ring->data_tail, head, __ATOMIC_RELEASE);
 	return whole;

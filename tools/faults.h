@@ -23,6 +23,7 @@ void faults_close(struct fault_log *log);
 
 struct fault {
 	uint64_t time, page;
+	uint64_t first; /* the time of the first one on that page, once owners.c has sorted them */
 };
 struct fault_list {
 	struct fault *fault;

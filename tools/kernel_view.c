@@ -22,6 +22,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "host.h"
+
 /* ---- Small files ------------------------------------------------------------------------- */
 
 static bool read_fd(int fd, struct text *t)
@@ -108,6 +110,17 @@ static uint64_t probe_min_addr(void)
 	return p != MAP_FAILED && (uintptr_t)p <= 1u << 20 ? (uintptr_t)p : 65536;
 }
 
+/* A kernel that is built without a thing does not know the advice about it. */
+static bool knows_advice(int advice)
+{
+	char *p = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool known = p != MAP_FAILED && madvise(p, 4096, advice) == 0;
+
+	if (p != MAP_FAILED)
+		munmap(p, 4096);
+	return known;
+}
+
 void view_system(struct world_system *system)
 {
 	struct text t = { 0 };
@@ -124,8 +137,9 @@ void view_system(struct world_system *system)
 		.mmap_min_addr = probe_min_addr(),
 		.stack_guard_gap = 256 * QUIRE_PAGE_SIZE,
 		.anon_align = probe_anon_align(),
-		.thp = access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0,
-		.ksm = access("/sys/kernel/mm/ksm", F_OK) == 0,
+		.thp = knows_advice(MADV_NOHUGEPAGE),
+		.ksm = knows_advice(MADV_UNMERGEABLE),
+		.forbid_zeropage = host_forbids_zeropage(),
 	};
 	if (read_file("/proc/meminfo", &t))
 		system->total_pages = meminfo_pages(t.p, "MemTotal:") + meminfo_pages(t.p, "SwapTotal:");

@@ -22,12 +22,14 @@
 enum key {
 	KEY_MAPS = 256, KEY_FLAGS, KEY_RECORD, KEY_SVG, KEY_NO_TIME, KEY_SEED, KEY_STEPS, KEY_SECONDS, KEY_PROCESSES, KEY_PROFILE,
 	KEY_MINIMIZE, KEY_CASE, KEY_TALLY, KEY_PRINT_C,
+	KEY_MACHINE, KEY_RAM,
 };
 
 struct options {
 	struct shadow_options shadow;
 	struct fuzz_options fuzz;
-	const char *output, *svg;
+	const char *output, *svg, *machine;
+	uint64_t ram;
 	bool quiet, no_time, cases;
 	char **rest;
 	size_t nr_rest;
@@ -150,6 +152,61 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
+/* A number of bytes with K, M, G, T or P behind it, "GiB" and the like too. 0: it is none, or more than 64 bits. */
+static uint64_t size_in_bytes(const char *arg)
+{
+	static const char units[] = "KMGTP";
+	unsigned long long n;
+	unsigned shift = 0;
+	const char *unit;
+	char *end;
+
+	errno = 0;
+	n = strtoull(arg, &end, 0);
+	if (errno || end == arg || *arg == '-' || *arg == '+' || *arg == ' ')
+		return 0;
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		end++;
+		if (strcmp(end, "iB") == 0)
+			end += 2;
+	}
+	return *end || n > UINT64_MAX >> shift ? 0 : n << shift;
+}
+
+static error_t parse_layout(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case KEY_MACHINE:
+		o->machine = arg;
+		if (!layout_has_machine(arg)) {
+			fprintf(stderr, "quire: there is no machine '%s'; there are: ", arg);
+			layout_list_machines(stderr);
+			exit(TOOL_MISUSE);
+		}
+		break;
+	case KEY_RAM:
+		o->ram = size_in_bytes(arg);
+		if (!o->ram) {
+			tool_warn("'%s' is no size of RAM: a number of bytes, or of K, M, G, T, P", arg);
+			exit(TOOL_MISUSE);
+		}
+		break;
+	case KEY_SVG:
+		o->svg = arg;
+		break;
+	case ARGP_KEY_ARG:
+		tool_warn("'%s' is one argument too many", arg);
+		exit(TOOL_MISUSE);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
 #define QUIET { "quiet", 'q', NULL, 0, "Show no progress", 0 }
 
 static const struct argp_option shadow_options[] = {
@@ -175,6 +232,14 @@ static const struct argp_option replay_options[] = {
 static const struct argp_option spaces_options[] = {
 	{ "svg", KEY_SVG, "FILE", 0, "Draw the spaces into FILE instead, to scale, huge empty stretches folded", 0 },
 	QUIET,
+	{ 0 },
+};
+
+static const struct argp_option layout_options[] = {
+	{ "machine", KEY_MACHINE, "NAME", 0,
+	  "i386, pae, x86_64 (the default), x86_64-5level, aarch64, aarch64-16k, aarch64-64k, sv32, sv39, sv48 or sv57", 0 },
+	{ "ram", KEY_RAM, "SIZE", 0, "Bytes, or with K, M, G, T, P behind the number; default: 8G, of i386 and sv32 2G", 0 },
+	{ "svg", KEY_SVG, "FILE", 0, "Draw it into FILE as well, to scale where that can be seen", 0 },
 	{ 0 },
 };
 
@@ -233,7 +298,14 @@ static const struct argp fuzz_argp = {
 	NULL, NULL, NULL,
 };
 
-enum command { SHADOW, RECORD, REPLAY, MAPS, SMAPS, FUZZ };
+static const struct argp layout_argp = {
+	layout_options, parse_layout, NULL,
+	"Show a machine's memory: where its RAM is, which zones there are, and where the kernel's addresses are."
+	"\vExit status: 0, 2 there is no such machine, 3 it could not be written.",
+	NULL, NULL, NULL,
+};
+
+enum command { SHADOW, RECORD, REPLAY, MAPS, SMAPS, FUZZ, LAYOUT };
 
 static const struct {
 	const char *name;
@@ -241,7 +313,7 @@ static const struct {
 } commands[] = {
 	[SHADOW] = { "shadow", &shadow_argp }, [RECORD] = { "record", &record_argp }, [REPLAY] = { "replay", &replay_argp },
 	[MAPS] = { "maps", &maps_argp },       [SMAPS] = { "smaps", &smaps_argp },
-	[FUZZ] = { "fuzz", &fuzz_argp },
+	[FUZZ] = { "fuzz", &fuzz_argp },       [LAYOUT] = { "layout", &layout_argp },
 };
 
 static int run(enum command command, struct options *o)
@@ -260,6 +332,8 @@ static int run(enum command command, struct options *o)
 		if (!o->fuzz.steps && o->fuzz.seconds <= 0)
 			o->fuzz.seconds = 10;
 		return o->cases ? fuzz_run_cases(&o->fuzz) : fuzz_run(&o->fuzz);
+	case LAYOUT:
+		return layout_run(o->machine, o->ram, o->svg);
 	default:
 		return spaces_run(o->rest[0], command == SMAPS, o->svg, o->quiet);
 	}
@@ -275,7 +349,7 @@ static int run_command(enum command command, int argc, char **argv)
 	argv[0] = name;
 	if (argp_parse(commands[command].argp, argc, argv, ARGP_IN_ORDER, NULL, &o))
 		return TOOL_MISUSE;
-	if (command != FUZZ && (o.nr_rest == 0 || (command >= MAPS && o.nr_rest > 1) || (command == RECORD && !o.output))) {
+	if (command < FUZZ && (o.nr_rest == 0 || (command >= MAPS && o.nr_rest > 1) || (command == RECORD && !o.output))) {
 		argp_help(commands[command].argp, stderr, ARGP_HELP_STD_USAGE, name);
 		return TOOL_MISUSE;
 	}
@@ -298,7 +372,8 @@ static error_t parse_main(int key, char *arg, struct argp_state *state)
 
 static const struct argp main_argp = {
 	NULL, parse_main, "shadow [OPTION...] [--] CMD [ARG...]\nrecord -o FILE [--] CMD [ARG...]\nreplay FILE...\n"
-			  "maps [--svg=FILE] FILE\nsmaps FILE\nfuzz [OPTION...] [--case FILE...]",
+			  "maps [--svg=FILE] FILE\nsmaps FILE\nfuzz [OPTION...] [--case FILE...]\n"
+			  "layout [--machine=NAME] [--ram=SIZE] [--svg=FILE]",
 	"Quire's address spaces beside Linux's: every answer compared."
 	"\v'quire COMMAND --help' says more about a command.",
 	NULL, NULL, NULL,

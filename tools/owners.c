@@ -17,9 +17,16 @@
 /* Spaces with more are not walked through for every call, log or no log. */
 #define MANY_AREAS 8192
 
+/* Linux has no page of zeroes to give for reading. */
+static bool owned_by_reading(const struct quire_vma *vma)
+{
+	return !vma->file && vma->mm->q->mms.sysctl.forbid_zeropage;
+}
+
 bool owners_may_have(const struct quire_vma *vma)
 {
-	return !vma->anon && (vma->flags & (QUIRE_VM_WRITE | QUIRE_VM_SHARED)) == QUIRE_VM_WRITE;
+	return !vma->anon && !(vma->flags & QUIRE_VM_SHARED) &&
+	       ((vma->flags & QUIRE_VM_WRITE) || owned_by_reading(vma));
 }
 
 /* ---- The log ----------------------------------------------------------------------------- */
@@ -33,8 +40,7 @@ static int by_page(const void *a, const void *b)
 	return x->time < y->time ? -1 : x->time > y->time;
 }
 
-/* sh->faults becomes what happened since the last time: each page once, with its last fault. A read may have come before
- * the write that made it the process's own. */
+/* sh->faults becomes what happened since the last time: each page once, with its first and its last fault. */
 static void read_log(struct shadow_space *sh)
 {
 	struct fault_list *list = &sh->faults;
@@ -52,7 +58,9 @@ static void read_log(struct shadow_space *sh)
 	if (list->nr > 1)
 		qsort(list->fault, list->nr, sizeof(*list->fault), by_page);
 	for (i = 0; i < list->nr; i++) {
-		if (i + 1 == list->nr || list->fault[i + 1].page != list->fault[i].page)
+		if (nr > 0 && list->fault[nr - 1].page == list->fault[i].page)
+			list->fault[nr - 1].time = list->fault[i].time;
+		else
 			list->fault[nr++] = list->fault[i];
 	}
 	list->nr = nr;
@@ -165,10 +173,16 @@ static void order(struct shadow *s, struct space *space, struct newly_list *list
 
 		for (j = 0; j < list->nr; j++) {
 			struct newly *n = &list->newly[j];
+			const struct quire_vma *vma;
+			uint64_t time;
 
-			if (f->page >= n->start && f->page < n->end && f->time < n->time &&
-			    view_find_private(&sh->view, f->page, f->page + QUIRE_PAGE_SIZE, &page))
-				n->time = f->time;
+			if (f->page < n->start || f->page >= n->end)
+				continue;
+			/* A read may have come before the write that made the page the process's own. */
+			vma = world_find(space, f->page);
+			time = vma && owned_by_reading(vma) ? f->first : f->time;
+			if (time < n->time && view_find_private(&sh->view, f->page, f->page + QUIRE_PAGE_SIZE, &page))
+				n->time = time;
 		}
 	}
 	for (j = 0; j < list->nr; j++)

@@ -101,10 +101,10 @@ void record_system(struct recorder *r, const struct world_system *s)
 	    "system max_map_count=%" PRIx64 " overcommit_memory=%" PRIx64 " overcommit_ratio=%" PRIx64
 	    " overcommit_kbytes=%" PRIx64 " admin_reserve_kbytes=%" PRIx64 " user_reserve_kbytes=%" PRIx64
 	    " mmap_min_addr=%" PRIx64 " dac_mmap_min_addr=%" PRIx64 " stack_guard_gap=%" PRIx64 " total_pages=%" PRIx64 " anon_align=%" PRIx64
-	    " thp=%" PRIx64 " ksm=%" PRIx64,
+	    " thp=%" PRIx64 " ksm=%" PRIx64 " forbid_zeropage=%" PRIx64,
 	    s->max_map_count, s->overcommit_memory, s->overcommit_ratio, s->overcommit_kbytes,
 	    s->admin_reserve_kbytes, s->user_reserve_kbytes, s->mmap_min_addr, s->dac_mmap_min_addr, s->stack_guard_gap, s->total_pages,
-	    s->anon_align, s->thp, s->ksm);
+	    s->anon_align, s->thp, s->ksm, s->forbid_zeropage);
 }
 
 void record_file(struct recorder *r, const struct world_file *f)

@@ -154,6 +154,7 @@ static const struct key system_keys[] = {
 	KEY(world_system, stack_guard_gap),
 	KEY(world_system, total_pages),		KEY(world_system, anon_align),
 	KEY(world_system, thp),			KEY(world_system, ksm),
+	KEY(world_system, forbid_zeropage),
 };
 
 static const struct key layout_keys[] = {

@@ -59,6 +59,7 @@ void world_set_system(struct world *w, const struct world_system *system)
 	s->anon_align = system->anon_align;
 	s->thp_available = system->thp != 0;
 	s->ksm_available = system->ksm != 0;
+	s->forbid_zeropage = system->forbid_zeropage != 0;
 	s->populate_disabled = true;
 }
 

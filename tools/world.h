@@ -25,7 +25,7 @@ struct world_system {
 	uint64_t mmap_min_addr, dac_mmap_min_addr, stack_guard_gap;
 	uint64_t total_pages;
 	uint64_t anon_align;
-	uint64_t thp, ksm; /* 0 or 1 */
+	uint64_t thp, ksm, forbid_zeropage; /* 0 or 1 */
 };
 
 /* ---- Files ------------------------------------------------------------------------------- */

@@ -92,28 +92,39 @@ QUIRE_INLINE quire_pfn_t quire_page_to_pfn(struct quire *q, const struct quire_p
 
 QUIRE_INLINE void *quire_page_to_virt(struct quire *q, const struct quire_page *page)
 {
-	return (void *)(q->pages.direct + (uintptr_t)(quire_page_to_pfn(q, page) << QUIRE_PAGE_SHIFT));
+	quire_paddr_t pa = quire_page_to_pfn(q, page) << QUIRE_PAGE_SHIFT;
+
+	quire_assert(q, pa < q->pages.high_memory);
+	return (void *)(q->pages.direct + (uintptr_t)pa);
 }
 
 QUIRE_INLINE struct quire_page *quire_virt_to_page(struct quire *q, const void *ptr)
 {
-	return quire_pfn_to_page(q, (quire_paddr_t)((uintptr_t)ptr - q->pages.direct) >> QUIRE_PAGE_SHIFT);
+	quire_paddr_t pa = (uintptr_t)ptr - q->pages.direct;
+
+	return quire_likely(pa < q->pages.high_memory) ? quire_pfn_to_page(q, pa >> QUIRE_PAGE_SHIFT) : NULL;
 }
 
-/* While all memory is mapped for good a kmap needs nothing; debug builds let the port see that nobody sleeps in it. */
+/*
+ * What is mapped for good needs no kmap; debug builds let the port see that nobody sleeps in it. The direct map's pointers
+ * and the kmaps' lie apart, so a pointer says whose it is.
+ */
 QUIRE_INLINE void *quire_page_kmap(struct quire *q, struct quire_page *page)
 {
+	quire_paddr_t pa = quire_page_to_pfn(q, page) << QUIRE_PAGE_SHIFT;
+
 	if (QUIRE_DEBUG)
 		quire_port_preempt_disable(q);
-	return quire_page_to_virt(q, page);
+	return quire_likely(pa < q->pages.high_memory) ? (void *)(q->pages.direct + (uintptr_t)pa)
+						       : quire_page_kmap_high(q, page);
 }
 
 QUIRE_INLINE void quire_page_kunmap(struct quire *q, void *ptr)
 {
-	(void)ptr;
+	if (quire_unlikely((uintptr_t)ptr - q->pages.direct >= q->pages.high_memory))
+		quire_page_kunmap_high(q, ptr);
 	if (QUIRE_DEBUG)
 		quire_port_preempt_enable(q);
-	(void)q;
 }
 
 #endif

@@ -128,13 +128,28 @@ struct quire_sysctl {
 	uint64_t stack_guard_gap;     /* bytes, 256 pages */
 	uint64_t overcommit_total_pages; /* memory plus swap that the overcommit rules see; 0: this instance's own */
 	uint64_t overcommit_swap_pages;  /* of these, swap: overcommit_ratio does not apply to it */
-	uint64_t anon_align;          /* large private anonymous maps whose length is a multiple of this are aligned to it (Linux since 6.7: 2 MiB); 0: no */
+	uint64_t anon_align;          /* large private anonymous maps whose length is a multiple of this are aligned to it (Linux since 6.7: what one table of entries maps, 2 MiB on x86-64); 0: no */
 	bool populate_disabled;       /* the host makes pages present itself: POPULATE, LOCKED, mlock do not fault pages in */
 	bool thp_available;           /* MADV_HUGEPAGE is known (CONFIG_TRANSPARENT_HUGEPAGE) */
 	bool ksm_available;           /* MADV_MERGEABLE is known (CONFIG_KSM) */
+	bool forbid_zeropage;         /* reading private anonymous memory gives a page of its own, not the page of zeroes
+				       * that all share (Linux: mm_forbids_zeropage()) */
 };
 
+/*
+ * Which space one CPU is in. Written by that CPU alone; what the functions are that change it stands with them below.
+ * Equations (quire_active_check()):
+ *   mm NULL => not borrowed
+ *   mm's count >= CPUs that borrow it, plus 1 while it has users; more than 0
+ */
+struct quire_active {
+	struct quire_mm *mm;      /* Linux's active_mm: whose tables the CPU has loaded; NULL: no space's */
+	bool borrowed;            /* nobody on this CPU runs in it: one count of mm is this CPU's */
+	struct quire_mm *dropped; /* borrowed before the switch that is under way: one count of it still is */
+} __attribute__((aligned(QUIRE_CACHELINE)));
+
 struct quire_mms {
+	struct quire_active active[QUIRE_NR_CPUS];
 	struct quire_cache mm_cache;  /* "mm_struct" */
 	struct quire_cache vma_cache; /* "vm_area_struct" */
 	struct quire_sysctl sysctl;
@@ -146,12 +161,12 @@ struct quire_mms {
 
 /* Where a program's parts lie. Bytes; given to quire_mm_create() or quire_exec(), read by proc and brk. */
 struct quire_layout {
-	quire_uaddr_t task_size;        /* first address user code can't have (0x7ffffffff000 on x86-64) */
+	quire_uaddr_t task_size;        /* first address user code can't have (0x7ffffffff000 on x86-64); at most the format's user_end */
 	quire_uaddr_t mmap_base;        /* top-down: maps are placed below; bottom-up: above */
 	quire_uaddr_t mmap_legacy_base; /* bottom-up start, also the fallback of top-down (task_size / 3) */
 	quire_uaddr_t map_32bit_start;  /* where the search of MAP_32BIT begins, 0x40000000 plus randomisation */
 	bool topdown;
-	bool compat;                    /* a 32-bit program */
+	bool compat;                    /* a 32-bit program, under whatever kernel */
 	quire_uaddr_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
 	quire_uaddr_t arg_start, arg_end, env_start, env_end;
 	quire_uaddr_t vdso;
@@ -201,14 +216,16 @@ struct quire_mm {
 	int64_t rss[QUIRE_NR_RSS];    /* pages; atomic */
 	int64_t hiwater_rss;
 	uint64_t minor_faults, major_faults; /* atomic */
+	struct quire_insertion *insertions; /* pages that an mmap() under way will map at once; under lock; NULL between calls */
 	uint32_t unflushed;           /* QUIRE_UNFLUSHED_*: entries have lost rights that CPUs may still use; atomic */
 	struct quire_list link;       /* quire_mms.spaces */
 	struct quire_deferred deferred;
 	void *host;                   /* the host's own; not touched */
 };
 
-/* A new space without areas, users 1, count 1, default limits (all infinite). layout NULL: Linux's for a 64-bit
- * program with an 8 MiB stack and no randomisation. -ENOMEM, NULL in *mm. */
+/* A new space without areas, users 1, count 1, default limits (all infinite). layout NULL: what
+ * quire_layout_init() says for q's format, an 8 MiB stack and no randomisation. -ENOMEM, -EINVAL (task_size is
+ * beyond the format's user_end), NULL in *mm. */
 int quire_mm_create(struct quire *q, const struct quire_layout *layout, struct quire_mm **mm);
 
 /* One more user; one fewer, and the last one unmaps everything (may sleep) and drops the count of all. */
@@ -220,16 +237,70 @@ void quire_mmput(struct quire_mm *mm);
 void quire_mmgrab(struct quire_mm *mm);
 void quire_mmdrop(struct quire_mm *mm);
 
+/* ---- Which space a CPU is in ------------------------------------------------------------- */
+
+/*
+ * What a scheduler does about spaces when this CPU goes on with a thread of next (NULL: a kernel thread, which needs none), in
+ * three steps (Linux: context_switch(), switch_mm() and enter_lazy_tlb(); Documentation/mm/active_mm.rst):
+ *
+ *	tables = quire_switch_mm(q, next);
+ *	if (tables)
+ *		... load its root; quire_pgtable_load() before, quire_pgtable_unload() of the old ones after that ...
+ *	quire_finish_switch(q);
+ *
+ * A kernel thread borrows the space that is loaded: nothing is loaded, nothing flushed, and going back to a thread of
+ * the same space costs as little. The CPU still is among those that the space's flushes go to. What it borrows stays:
+ * the descriptor, and tables without an entry when the last user has gone, until this CPU loads others.
+ *
+ * A kernel thread that works on a process's memory for a while (kthread_use_mm()) calls it with that space, and
+ * with NULL when it is done; a thread that ends, or calls exec, with NULL before it puts its space.
+ *
+ * The caller has a user of next, until the next call on this CPU. Preemption is off from the first step to the
+ * last; interrupts too if a handler calls quire_leave_mm(). None sleeps or fails.
+ */
+struct quire_pgtable *quire_switch_mm(struct quire *q, struct quire_mm *next);
+void quire_finish_switch(struct quire *q);
+
+/*
+ * Borrow no longer, if this CPU does (Linux: leave_mm()): true: load the kernel's root alone (NULL is loaded, in the
+ * words above), then quire_finish_switch(). For a CPU that goes to sleep or off line, or that a shoot-down found
+ * idle and that would not like to hear of the next. Contexts as above.
+ */
+bool quire_leave_mm(struct quire *q);
+
+/* The space that this CPU has loaded, its thread's or not; NULL: none. Preemption is off. */
+struct quire_mm *quire_active_mm(struct quire *q);
+
+/* Every CPU's; none of them switches meanwhile. */
+quire_broken_t quire_active_check(struct quire *q);
+
+/* ---- Its copies -------------------------------------------------------------------------- */
+
 /* A copy for fork(2): copy-on-write, DONTCOPY areas left out, WIPEONFORK areas empty, locks not
  * inherited (mlock(2)), limits inherited. The child is complete or does not exist. -ENOMEM. */
 int quire_fork(struct quire_mm *parent, struct quire_mm **child);
 
-/* exec's replacement: a fresh space for the same process (limits kept) takes the place of *mm, which is put. -ENOMEM, *mm unchanged. */
+/*
+ * exec's replacement: a fresh space for the same process (limits kept) takes the place of *mm, which is put. As
+ * quire_mm_create(), *mm unchanged.
+ * The caller is in neither meanwhile: quire_switch_mm() to NULL before, to *mm afterwards.
+ */
 int quire_exec(struct quire_mm **mm, const struct quire_layout *layout);
 
-/* A layout as Linux computes it for x86-64 (compat: for a 32-bit program) from a stack limit and random
- * bits (0: no randomisation): mmap_base, legacy base, topdown. */
-void quire_layout_init(struct quire_layout *layout, bool compat, bool legacy, uint64_t stack_limit, uint64_t random);
+/*
+ * A layout as Linux computes it for x86 from a stack limit in bytes and random bits (0: no randomisation):
+ * task_size, mmap_base, legacy base, topdown. User space ends where the format says:
+ *
+ *   32 bits   a 32-bit kernel's program, below 0xc0000000 with a kernel in the last of four gigabytes;
+ *             compat is set whatever was asked for
+ *   more      a 64-bit program, its maps below 47 bits unless a hint asks for more where the format has
+ *             more than 48 bits; with compat a 32-bit program under a 64-bit kernel, below 0xffffe000
+ *
+ * Formats of other machines get the same rules; what their kernels do otherwise (AArch64 begins bottom-up at a
+ * quarter instead of a third) is for the caller to put in.
+ */
+void quire_layout_init(struct quire_layout *layout, const struct quire_pgfmt *fmt, bool compat, bool legacy,
+		       uint64_t stack_limit, uint64_t random);
 
 /* Put an area in as the loader finds it, with its exact flags: vdso, first stack, a space taken over
  * from elsewhere. Merges with nothing. Accounts. -EINVAL (no such range; LOCKONFAULT without LOCKED, SHARED with
@@ -309,7 +380,10 @@ struct quire_iovec {
 	quire_uaddr_t base;
 	uint64_t len;
 };
-/* process_vm_readv(2), process_vm_writev(2): bytes copied, or EFAULT, EINVAL, ENOMEM. local is the caller's space. */
+/*
+ * process_vm_readv(2), process_vm_writev(2): bytes copied, or EFAULT, EINVAL, ENOMEM. local is the caller's space. remote
+ * NULL: there is no such process, ESRCH, which comes after all that is wrong with the arguments.
+ */
 int64_t quire_process_vm_readv(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,
 			       struct quire_mm *remote, const struct quire_iovec *rvec, size_t nr_remote, uint64_t flags);
 int64_t quire_process_vm_writev(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,

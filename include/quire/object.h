@@ -51,7 +51,8 @@ struct quire_file_ops {
 	void (*release)(struct quire_object *object);
 };
 
-struct quire_radix_node; /* src/object/radix.c */
+struct quire_radix_node;    /* src/object/radix.c */
+struct quire_shared_policy; /* src/object/shared_policy.c */
 
 /*
  * The contents of one file (Linux: address_space), or of one piece of shared anonymous memory.
@@ -93,6 +94,12 @@ struct quire_object {
 				    * (a private copy, a driver's frame) compares it under the
 				    * leaf lock with what it was when it looked at the page;
 				    * atomic */
+	struct quire_shared_policy *policies; /* of shared memory: where its pages come from; NULL: as for
+				    * the thread; under q->policies.lock, readers under a grace
+				    * period */
+	struct quire_shared_policy *policies_drawn; /* what a call will make of them, and ... */
+	struct quire_object *policies_link; /* ... the next object of that call, the last one itself;
+				    * NULL: no call is about to; under q->policies.lock */
 };
 
 /* Largest size a file can have, as Linux's MAX_LFS_FILESIZE. */
@@ -240,6 +247,15 @@ int64_t quire_object_write(struct quire_object *object, uint64_t pos, const void
  */
 void quire_object_truncate(struct quire_object *object, uint64_t size);
 
+/*
+ * Grow to size, at most QUIRE_OBJECT_MAX_SIZE; nothing if it is that large: fallocate(2) without
+ * FALLOC_FL_KEEP_SIZE, when the file system has reserved the room. What is new reads as zeroes; what
+ * a mapping has stored behind the new end stays for now, which a truncate would have zeroed. Of
+ * shared memory what it has stored behind the old end comes to be in the file, as on tmpfs. May
+ * sleep.
+ */
+void quire_object_extend(struct quire_object *object, uint64_t size);
+
 /* Unmap the pages [first, last] from every area; even_cows: private copies too. */
 void quire_object_unmap(struct quire_object *object, uint64_t first, uint64_t last, bool even_cows);
 
@@ -250,9 +266,11 @@ void quire_object_unmap(struct quire_object *object, uint64_t first, uint64_t la
 void quire_object_drop(struct quire_object *object, uint64_t first, uint64_t last);
 
 /*
- * Free [start, end) bytes, page aligned, which then read as zeroes: drop, then ops->punch_hole; who
- * wants one of these pages meanwhile waits. -EFBIG (end beyond max_size), -EOPNOTSUPP: nothing
- * happened. What punch_hole said: the pages are dropped, and what had not been written back of
+ * Make [start, end) bytes zeroes, and free the whole pages in it: drop, then ops->punch_hole for
+ * these; who wants one of them meanwhile waits. A page that is in it in part is zeroed there, and
+ * dirty; private copies stay as they are. What fallocate(2) does with FALLOC_FL_PUNCH_HOLE, and, but
+ * for the size, with FALLOC_FL_ZERO_RANGE. -EFBIG (end beyond max_size), -EOPNOTSUPP, -ENOMEM, and
+ * what read_page said of a page that is in it in part: nothing happened. What punch_hole said: the pages are dropped, and what had not been written back of
  * them is gone, as on ext4. May sleep.
  */
 int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_t end);
@@ -270,6 +288,13 @@ int quire_object_sync(struct quire_object *object, uint64_t first, uint64_t last
  * not.
  */
 void quire_page_mark_dirty(struct quire *q, struct quire_page *page);
+
+/*
+ * Put new, a fresh page with one reference, in the place of old: unmapped everywhere, with its content and marks. old is
+ * the object's, locked, and the caller has a reference; new is locked then. False: somebody else has a
+ * reference too; old is unmapped, and still the object's. May sleep.
+ */
+bool quire_object_exchange_page(struct quire_object *object, struct quire_page *old, struct quire_page *new);
 
 quire_broken_t quire_object_check(struct quire_object *object);
 

@@ -26,9 +26,9 @@ typedef uint32_t quire_ptebits_t;
 #define QUIRE_PTE_ACCESSED 0x010u
 #define QUIRE_PTE_DIRTY 0x020u
 #define QUIRE_PTE_GLOBAL 0x040u
-#define QUIRE_PTE_LARGE 0x080u   /* a leaf above the lowest level */
+#define QUIRE_PTE_LARGE 0x080u	 /* a leaf above the lowest level */
 #define QUIRE_PTE_SPECIAL 0x100u /* software: the frame is not counted (zero page, device) */
-#define QUIRE_PTE_LOCKED 0x200u  /* software: of a LOCKED area, and counted as such in the page */
+#define QUIRE_PTE_LOCKED 0x200u	 /* software: of a LOCKED area, and counted as such in the page */
 #define QUIRE_PTE_NR_BITS 10
 
 /*
@@ -55,54 +55,71 @@ struct quire_ptebit {
 /* What an entry is. Everything but PAGE (and TABLE) is not present for the hardware. */
 enum quire_pte_kind {
 	QUIRE_PTE_EMPTY,
-	QUIRE_PTE_PAGE,  /* maps a frame; PROT_NONE pages too, which the hardware sees as absent */
+	QUIRE_PTE_PAGE,	 /* maps a frame; PROT_NONE pages too, which the hardware sees as absent */
 	QUIRE_PTE_TABLE, /* upper levels: points to a table */
 	QUIRE_PTE_GUARD, /* madvise(MADV_GUARD_INSTALL): a fault here is SIGSEGV */
-	QUIRE_PTE_SWAP,  /* payload: where the page is */
+	QUIRE_PTE_SWAP,	 /* payload: where the page is */
+};
+
+/*
+ * How the processor may keep what is behind a leaf: memory as such; stores gathered, never read ahead (a frame
+ * buffer); nothing kept at all (a device's registers). Intel SDM vol. 3A 12.3; Arm ARM B2.10. RISC-V
+ * leaves it to the machine's physical memory attributes: there the mode is not said.
+ */
+enum quire_cache_mode {
+	QUIRE_CACHE_WB, /* write-back */
+	QUIRE_CACHE_WC, /* write-combining */
+	QUIRE_CACHE_UC, /* uncached */
+	QUIRE_NR_CACHE_MODES
 };
 
 struct quire_pgfmt {
-	const char *name;                /* "x86_64", "x86_64-5level" and so on */
-	uint8_t levels;                  /* levels of tables; level 0 holds the leaves */
-	uint8_t entry_bytes;             /* 4 or 8 */
-	uint8_t va_bits;                 /* bits of a virtual address that count */
-	bool va_signed;                  /* upper half is the sign extension (canonical) */
+	const char *name;		 /* "x86_64", "x86_64-5level" and so on */
+	uint8_t levels;			 /* levels of tables; level 0 holds the leaves */
+	uint8_t entry_bytes;		 /* 4 or 8 */
+	uint8_t va_bits;		 /* bits of a virtual address that count */
+	bool va_signed;			 /* upper half is the sign extension (canonical) */
 	uint8_t shift[QUIRE_MAX_LEVELS]; /* address bit at which a level's index begins */
-	uint8_t bits[QUIRE_MAX_LEVELS];  /* width of a level's index */
-	uint8_t large_levels;            /* mask: bit n: a leaf may stand at level n (n > 0) */
-	bool root_fixed;                 /* the hardware reads the root's entries once, when it is
+	uint8_t bits[QUIRE_MAX_LEVELS];	 /* width of a level's index */
+	uint8_t large_levels;		 /* mask: bit n: a leaf may stand at level n (n > 0) */
+	bool root_fixed;		 /* the hardware reads the root's entries once, when it is
 					  * loaded: they are made with the space and stay */
-	quire_pte_t address;             /* field with the frame number, lowest bit on lowest */
-	quire_pte_t present;             /* hardware: used when all are set; READ needs it */
-	quire_pte_t protnone;            /* present not all set: a page nobody may touch. May be one of
+	quire_pte_t address;		 /* field with the frame number, lowest bit on lowest */
+	quire_pte_t present;		 /* hardware: used when all are set; READ needs it */
+	quire_pte_t protnone;	/* present not all set: a page nobody may touch. May be one of
 					  * present's bits, if that has others */
-	quire_pte_t leaf;                /* what an entry that maps a page has set whatever its rights:
+	quire_pte_t leaf;	/* what an entry that maps a page has set whatever its rights:
 					  * normal memory, shared by all CPUs */
-	quire_pte_t table;               /* what an entry that points to a table has set */
-	quire_pte_t table_root;          /* ditto in the root */
-	quire_pte_t table_mask;          /* an upper entry that agrees with table in these is one */
+	quire_pte_t table;	/* what an entry that points to a table has set */
+	quire_pte_t table_root; /* ditto in the root */
+	quire_pte_t table_mask; /* an upper entry that agrees with table in these is one */
 	struct quire_ptebit bit[QUIRE_PTE_NR_BITS]; /* in the order of QUIRE_PTE_* */
 	struct quire_pteveto veto[QUIRE_NR_VETOES]; /* the first whose set is 0 ends them */
-	quire_pte_t clean;               /* 0, or the veto that keeps stores from pages that are not
+	quire_pte_t clean;	  /* 0, or the veto that keeps stores from pages that are not
 					  * DIRTY: hardware that marks pages clears it in an entry with
 					  * WRITE, so clear there means DIRTY */
-	quire_pte_t soft_kind;           /* neither present nor protnone: enum quire_pte_kind */
-	quire_pte_t soft_payload;        /* ditto: the payload */
-	quire_uaddr_t user_end;          /* first address that user space can never have */
+	quire_pte_t soft_kind;	  /* neither present nor protnone: enum quire_pte_kind */
+	quire_pte_t soft_payload; /* ditto: the payload */
+	quire_pte_t cache
+		[QUIRE_NR_CACHE_MODES]; /* what a leaf has set for each mode; together they are the
+					  * field; all 0: it cannot say */
+	bool kernel_apart; /* the kernel's addresses have a root of their own; else they stand in
+					  * each space's root, above user_end */
+	quire_uaddr_t user_end; /* first address that user space can never have */
 };
 
 /* Pages of 4 KiB unless something else is said. */
-extern const struct quire_pgfmt quire_pgfmt_x86_64;        /* 4 levels, 48 bits */
+extern const struct quire_pgfmt quire_pgfmt_x86_64;	   /* 4 levels, 48 bits */
 extern const struct quire_pgfmt quire_pgfmt_x86_64_5level; /* 5 levels, 57 bits */
-extern const struct quire_pgfmt quire_pgfmt_i386;          /* 2 levels, 32 bits; no EXEC */
-extern const struct quire_pgfmt quire_pgfmt_pae;           /* 3 levels, 32 bits */
-extern const struct quire_pgfmt quire_pgfmt_aarch64;       /* 4 levels, 48 bits */
+extern const struct quire_pgfmt quire_pgfmt_i386;	   /* 2 levels, 32 bits; no EXEC */
+extern const struct quire_pgfmt quire_pgfmt_pae;	   /* 3 levels, 32 bits */
+extern const struct quire_pgfmt quire_pgfmt_aarch64;	   /* 4 levels, 48 bits */
 extern const struct quire_pgfmt quire_pgfmt_aarch64_16k;   /* 4 levels, 48 bits, pages of 16 KiB */
 extern const struct quire_pgfmt quire_pgfmt_aarch64_64k;   /* 3 levels, 48 bits, pages of 64 KiB */
-extern const struct quire_pgfmt quire_pgfmt_sv32;          /* RISC-V: 2 levels, 32 bits; no LARGE */
-extern const struct quire_pgfmt quire_pgfmt_sv39;          /* 3 levels, 39 bits; no LARGE */
-extern const struct quire_pgfmt quire_pgfmt_sv48;          /* 4 levels, 48 bits; no LARGE */
-extern const struct quire_pgfmt quire_pgfmt_sv57;          /* 5 levels, 57 bits; no LARGE */
+extern const struct quire_pgfmt quire_pgfmt_sv32;	   /* RISC-V: 2 levels, 32 bits; no LARGE */
+extern const struct quire_pgfmt quire_pgfmt_sv39;	   /* 3 levels, 39 bits; no LARGE */
+extern const struct quire_pgfmt quire_pgfmt_sv48;	   /* 4 levels, 48 bits; no LARGE */
+extern const struct quire_pgfmt quire_pgfmt_sv57;	   /* 5 levels, 57 bits; no LARGE */
 
 quire_pte_t quire_pte_make(const struct quire_pgfmt *fmt, quire_pfn_t pfn, quire_ptebits_t bits);
 /* Of a level-0 entry. */
@@ -126,6 +143,11 @@ quire_pte_t quire_pte_soft(const struct quire_pgfmt *fmt, enum quire_pte_kind ki
 			   uint64_t payload);
 uint64_t quire_pte_payload(const struct quire_pgfmt *fmt, quire_pte_t pte);
 
+/* The leaf with that mode in place of its own; and the mode that it has. */
+quire_pte_t quire_pte_set_cache(const struct quire_pgfmt *fmt, quire_pte_t pte,
+				enum quire_cache_mode mode);
+enum quire_cache_mode quire_pte_cache(const struct quire_pgfmt *fmt, quire_pte_t pte);
+
 /* True if the entry has all of bits. */
 static inline bool quire_pte_has(const struct quire_pgfmt *fmt, quire_pte_t pte,
 				 quire_ptebits_t bits)
@@ -147,12 +169,15 @@ struct quire_pgtable {
 	struct quire *q;
 	const struct quire_pgfmt *fmt;
 	struct quire_page *root;
-	uint64_t asid;                     /* unique among the living spaces of q; never 0 */
-	uint64_t tables[QUIRE_MAX_LEVELS]; /* in use by level, root included; atomic */
+	uint64_t asid;	      /* unique among the living spaces of q; 0: the kernel's own */
+	uint64_t lowest, end; /* the addresses that it is for: [lowest, end); constant */
+	uint64_t tables[QUIRE_MAX_LEVELS];	  /* in use by level, root included; atomic */
 	uint64_t cpus[(QUIRE_NR_CPUS + 63) / 64]; /* that may hold entries; atomic */
-	uint64_t flushes;                  /* TLB flushes asked for; atomic; for statistics */
-	uint32_t taking;                   /* cursors with QUIRE_CURSOR_TAKES that have not flushed all
+	uint64_t flushes; /* TLB flushes asked for; atomic; for statistics */
+	uint32_t taking;  /* cursors with QUIRE_CURSOR_TAKES that have not flushed all
 					    * that they took; atomic */
+	struct quire_list link; /* of spaces whose roots have copies of the kernel's large leaves; the kernel's is the
+				 * head; under its root's lock */
 };
 
 /*
@@ -160,6 +185,30 @@ struct quire_pgtable {
  * another format alone (QUIRE_PGFMT).
  */
 int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *fmt);
+
+/*
+ * The kernel's addresses, as numbers: the half with ones above (but for its last page), or what of 32 bits
+ * user space does not have.
+ */
+void quire_kernel_range(const struct quire_pgfmt *fmt, quire_kaddr_t *lowest, quire_kaddr_t *end);
+
+/*
+ * The kernel's own tables, for its addresses [lowest, end), whole pages above user_end. There is one such set an
+ * instance: where the format puts the kernel's addresses into every root (kernel_apart false), spaces made from then
+ * on get its root's entries, and those that it gets later by quire_kernel_fault(). So a table that the root points
+ * to is never unlinked. Flushes of it reach every CPU. -ENOMEM; -EINVAL: as quire_pgtable_init(), or the range is not
+ * the kernel's; -EBUSY: there is one already.
+ */
+int quire_pgtable_init_kernel(struct quire *q, struct quire_pgtable *pt,
+			      const struct quire_pgfmt *fmt, quire_kaddr_t lowest,
+			      quire_kaddr_t end);
+
+/*
+ * A CPU that has pt loaded found no page at a kernel address (Linux: vmalloc_fault): not one that it may not
+ * touch. If the kernel maps one there, pt's root gets what it may lack: 0, try the access again.
+ * -EFAULT: the kernel maps none: a bad access. Any context, interrupt handlers too; takes no lock.
+ */
+int quire_kernel_fault(struct quire_pgtable *pt, quire_kaddr_t addr);
 
 /* Free every table. No entry may be in use, no CPU may have it loaded; after a full flush. */
 void quire_pgtable_destroy(struct quire_pgtable *pt);
@@ -178,6 +227,42 @@ quire_paddr_t quire_pgtable_root(const struct quire_pgtable *pt);
  * and ask for one leaf at a time. The writer's are freed by nobody but the writer. May sleep.
  */
 int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end);
+
+/* The same down to the tables at level only: for leaves that stand there. */
+int quire_tables_populate_level(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end,
+				unsigned level);
+
+/*
+ * If a large leaf covers addr, put a table of smaller leaves that say the same in its place, and so on down to level.
+ * Nothing changes for an access, so nothing is flushed; a change of one of them afterwards flushes its
+ * own address, which drops the large entry from a TLB too. -ENOMEM: addr is covered by leaves as small as memory
+ * sufficed for. May sleep. On AArch64 only where the hardware copes with the change of size (FEAT_BBM level 2).
+ */
+int quire_tables_split(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned level);
+
+/*
+ * The leaf entry over addr and the level it stands at; 0 with the level at which the tables end. A look without
+ * a lock, under a grace period (Linux: lookup_address).
+ */
+quire_pte_t quire_pgtable_lookup(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned *level);
+
+/* Drop what TLBs hold of [start, end), which cursors with QUIRE_CURSOR_LAZY have left there. */
+void quire_pgtable_flush(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end);
+
+/*
+ * One entry of the kernel's tables for one owner to change as often as it likes, without lock or count: a slot of the
+ * fixmap. Never empty for the tables: what maps nothing is a GUARD.
+ */
+struct quire_pteslot {
+	void *entry;
+};
+
+/* Make the slot at addr, which is mapped by nothing. -ENOMEM. May sleep. */
+int quire_pteslot_init(struct quire_pgtable *pt, quire_kaddr_t addr, struct quire_pteslot *slot);
+
+/* One store; pte 0: nothing is mapped. The owner flushes: quire_port_tlb_flush_local() or more. Any context. */
+void quire_pteslot_set(struct quire_pgtable *pt, struct quire_pteslot slot, quire_pte_t pte);
+quire_pte_t quire_pteslot_get(struct quire_pgtable *pt, struct quire_pteslot slot);
 
 /* Free the empty tables of [start, end); the flush is done inside. May sleep. */
 void quire_tables_trim(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end);
@@ -220,6 +305,8 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt);
  * yet to flush.
  */
 #define QUIRE_CURSOR_TAKES 0x2u
+/* Closes without a flush, which is owed: quire_pgtable_flush(). Gathers nothing: the caller keeps pages until then. */
+#define QUIRE_CURSOR_LAZY 0x4u
 
 #define QUIRE_GATHER_PAGES 62
 
@@ -238,20 +325,22 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt);
 struct quire_cursor {
 	/* input */
 	struct quire_pgtable *pt;
-	quire_uaddr_t start, end; /* page aligned, within [0, user_end] */
-	uint32_t flags;           /* QUIRE_CURSOR_* */
+	quire_uaddr_t start, end; /* page aligned, within [pt->lowest, pt->end] */
+	uint32_t flags;		  /* QUIRE_CURSOR_* */
 	/* derived: where it stands */
-	quire_uaddr_t pos;                   /* where next_leaf() goes on looking */
-	struct quire_page *leaf;             /* locked table, or NULL */
-	void *entries;                       /* its entries */
-	quire_uaddr_t leaf_start, leaf_end;  /* the part of the range that this leaf covers */
+	quire_uaddr_t pos;		    /* where next_leaf() goes on looking */
+	struct quire_page *leaf;	    /* locked table, or NULL */
+	uint32_t level;			    /* of that table; 0 but after seek_level() */
+	void *entries;			    /* its entries */
+	quire_uaddr_t leaf_start, leaf_end; /* the part of the range that this leaf covers */
 	/* the gather */
 	quire_uaddr_t flush_start, flush_end; /* what must be flushed; empty if start >= end */
 	bool flush_tables;
-	bool counted;                         /* in pt->taking */
+	uint32_t flush_level;                 /* the lowest at which a leaf has changed */
+	bool counted; /* in pt->taking */
 	uint32_t nr_pages;
 	struct quire_page *pages[QUIRE_GATHER_PAGES]; /* to be put after the flush */
-	struct quire_list tables;            /* unlinked, to be freed after flush and grace */
+	struct quire_list tables; /* unlinked, to be freed after flush and grace */
 };
 
 void quire_cursor_open(struct quire_cursor *c, struct quire_pgtable *pt, quire_uaddr_t start,
@@ -262,6 +351,12 @@ bool quire_cursor_next_leaf(struct quire_cursor *c);
 
 /* Go to the leaf that covers addr; false if there is none (then no lock is held). */
 bool quire_cursor_seek(struct quire_cursor *c, quire_uaddr_t addr);
+
+/*
+ * Go to the table at level that covers addr, whose entries are large leaves, tables or empty: for the
+ * kernel's tables. false if there is none, a larger leaf perhaps. Entries that point to tables are not to be changed.
+ */
+bool quire_cursor_seek_level(struct quire_cursor *c, quire_uaddr_t addr, unsigned level);
 
 /* The entry at addr, leaf_start <= addr < leaf_end. */
 quire_pte_t quire_cursor_get(struct quire_cursor *c, quire_uaddr_t addr);

@@ -18,17 +18,18 @@
 
 /*
  * A pointer through which the CPU reaches physical memory at pa, valid to the end of that frame.
- * Cannot fail for a frame that the memory map called usable. Any context.
+ * Cannot fail for a frame that the memory map called usable and that lies below high_memory. Any context.
  * Linear: the pointer minus pa is the same for every such frame (a direct map), so that blocks of many frames can
  * be used as a whole and a pointer tells its frame. quire_page_init() refuses a memory map for which it is not.
- * (Frames above high_memory, on machines that have such, go through the library's own kmaps.)
+ * Never asked for frames at or above high_memory, on machines that have such: these go through the library's own kmaps.
  */
 void *quire_port_phys_to_virt(struct quire *q, quire_paddr_t pa);
 
 /*
  * OPTIONAL. Fill the frame at pa with zeroes before somebody else may see it. Default: memset
  * through quire_port_phys_to_virt(). A host that knows frames to be zero already can skip them; the
- * page allocator asks before it tells quire_port_frames() that the frame is out.
+ * page allocator asks before it tells quire_port_frames() that the frame is out. Not asked for frames at or above
+ * high_memory: these are filled through a kmap.
  * Cannot fail, any context.
  */
 void quire_port_zero_frame(struct quire *q, quire_paddr_t pa);
@@ -39,6 +40,15 @@ void quire_port_zero_frame(struct quire *q, quire_paddr_t pa);
  * Called in release builds too; any context.
  */
 void quire_port_frames(struct quire *q, quire_pfn_t pfn, unsigned order, bool allocated);
+
+/*
+ * OPTIONAL. The pointer through which this CPU uses the kernel virtual address addr, once it is mapped; and the address behind a
+ * pointer. Default: the same number. Any context.
+ */
+void *quire_port_kaddr_to_ptr(struct quire *q, quire_kaddr_t addr);
+
+/* OPTIONAL. The reverse. Default: the same number. Any context. */
+quire_kaddr_t quire_port_ptr_to_kaddr(struct quire *q, const void *ptr);
 
 /* ---- CPU --------------------------------------------------------------------------------- */
 
@@ -55,6 +65,9 @@ void quire_port_irq_restore(struct quire *q, unsigned long flags);
 /* This thread stays on its CPU and is not preempted until the matching enable. Nests. Any context. */
 void quire_port_preempt_disable(struct quire *q);
 void quire_port_preempt_enable(struct quire *q);
+
+/* OPTIONAL. True in an interrupt handler, where nothing may wait for other CPUs. Default: false. Any context. */
+bool quire_port_in_interrupt(struct quire *q);
 
 /* OPTIONAL. One turn of a spin loop. Default: the compiler's pause, if it has one. Any context. */
 void quire_port_relax(struct quire *q);
@@ -74,12 +87,13 @@ void quire_port_wake(struct quire *q, const uint32_t *word, unsigned n);
 /* ---- TLB --------------------------------------------------------------------------------- */
 
 struct quire_tlb_flush {
-	quire_pfn_t root;    /* the space: frame of its top table; with kernel set, every space */
-	uint64_t asid;       /* the space: its number, unique among the living, never 0 */
-	uint64_t start, end; /* range, page aligned; start == 0 && end == UINT64_MAX: all of the space */
-	uint32_t stride;     /* log2 of the smallest leaf that was changed in the range */
-	bool tables;         /* tables were unlinked: cached upper levels must go too */
-	bool kernel;         /* kernel addresses (global entries) rather than a user space */
+	quire_pfn_t root; /* the space: frame of its top table; with kernel set, every space */
+	uint64_t asid;	  /* the space: its number, unique among the living; with kernel set, 0 */
+	uint64_t start,
+		end; /* range, page aligned; start == 0 && end == UINT64_MAX: all of the space */
+	uint32_t stride;      /* log2 of the smallest leaf that was changed in the range */
+	bool tables;	      /* tables were unlinked: cached upper levels must go too */
+	bool kernel;	      /* kernel addresses (global entries) rather than a user space */
 	const uint64_t *cpus; /* bit n: CPU n may hold entries of this space; QUIRE_NR_CPUS bits */
 };
 
@@ -93,8 +107,20 @@ void quire_port_tlb_flush(struct quire *q, const struct quire_tlb_flush *flush);
  * OPTIONAL. Drop one page's entry on this CPU alone; used when rights were only added, so that
  * another CPU's older entry costs it a spurious fault and nothing worse. Default: nothing (the
  * hardware notices by itself, as x86 does). Any context.
+ * asid 0: a kernel address, whose entry has changed and is this CPU's alone (temporary kmaps): a host
+ * with high memory must do it.
  */
 void quire_port_tlb_flush_local(struct quire *q, uint64_t asid, uint64_t addr);
+
+/* ---- Threads ----------------------------------------------------------------------------- */
+
+struct quire_task_policy;
+
+/*
+ * OPTIONAL. The memory policy of the thread that runs this, see mempolicy.h; NULL: it has none, as in an interrupt
+ * handler. Asked while pages are allocated, once anybody has set a policy. Default: NULL. Any context; may not sleep.
+ */
+struct quire_task_policy *quire_port_task_policy(struct quire *q);
 
 /* ---- Time, chance and speech ------------------------------------------------------------- */
 

@@ -17,13 +17,36 @@ struct quire_sink {
 /* /proc/PID/maps. 0, or what the sink said. */
 int quire_proc_maps(struct quire_mm *mm, struct quire_sink *sink);
 int quire_proc_smaps(struct quire_mm *mm, struct quire_sink *sink);
+/* task: the policy of what has none, which does not change meanwhile; NULL: the thread has none. */
+int quire_proc_numa_maps(struct quire_mm *mm, const struct quire_task_policy *task, struct quire_sink *sink);
 int quire_proc_smaps_rollup(struct quire_mm *mm, struct quire_sink *sink);
 int quire_proc_status(struct quire_mm *mm, struct quire_sink *sink); /* the Vm*, Rss* lines (VmPeak: to VmSwap:) */
 int quire_proc_statm(struct quire_mm *mm, struct quire_sink *sink);
 int quire_proc_meminfo(struct quire *q, struct quire_sink *sink);
 int quire_proc_buddyinfo(struct quire *q, struct quire_sink *sink);
+int quire_proc_unusable_index(struct quire *q, struct quire_sink *sink); /* of /sys/kernel/debug/extfrag */
+int quire_proc_extfrag_index(struct quire *q, struct quire_sink *sink);  /* the same */
 int quire_proc_zoneinfo(struct quire *q, struct quire_sink *sink);
 int quire_proc_slabinfo(struct quire *q, struct quire_sink *sink);
+
+/*
+ * /proc/vmallocinfo. A caller is a number, as only the host has names for it. Areas that come or go meanwhile are
+ * shown or not; nothing is shown twice, and addresses ascend.
+ */
+int quire_proc_vmallocinfo(struct quire *q, struct quire_sink *sink);
+
+/*
+ * "virtual kernel memory layout:" and a line a part, as Linux's 32-bit kernels print it when they come up; the
+ * host's own parts (.init, .data, .text) are the host's to add. -EINVAL: the instance has no kernel address space.
+ */
+int quire_proc_layout(struct quire *q, struct quire_sink *sink);
+
+/*
+ * Of /sys/devices/system/node/nodeN: meminfo and numastat. -EINVAL: there is no such node. On machines of several nodes
+ * meminfo looks at every descriptor.
+ */
+int quire_proc_node_meminfo(struct quire *q, unsigned node, struct quire_sink *sink);
+int quire_proc_node_numastat(struct quire *q, unsigned node, struct quire_sink *sink);
 
 /* A page's share is its size divided by its mappers: kept with this many bits behind the point. */
 #define QUIRE_PSS_SHIFT 12

@@ -8,6 +8,9 @@
 
 #include <quire/base.h>
 #include <quire/errno.h>
+#include <quire/highmem.h>
+#include <quire/kva.h>
+#include <quire/mempolicy.h>
 #include <quire/mm.h>
 #include <quire/object.h>
 #include <quire/page.h>
@@ -17,6 +20,7 @@
 #include <quire/slab.h>
 #include <quire/types.h>
 #include <quire/vma.h>
+#include <quire/vmalloc.h>
 
 #define QUIRE_VERSION_MAJOR 0
 #define QUIRE_VERSION_MINOR 1
@@ -34,8 +38,13 @@ struct quire {
 	struct quire_grace grace;
 	struct quire_pages pages;
 	struct quire_slabs slabs;
+	struct quire_pgtable *kernel;  /* the kernel's own tables; NULL: none, see quire_pgtable_init_kernel() */
+	struct quire_kva kva;
+	struct quire_vmalloc vmalloc;
+	struct quire_highmem highmem;
 	struct quire_cache index_cache; /* "maple_node" in slabinfo: nodes of the indexes of areas */
 	struct quire_cache index_inner_cache; /* "maple_node_inner": their larger nodes */
+	struct quire_policies policies;
 	struct quire_objects objects;
 	struct quire_mms mms;
 	uint64_t next_asid;             /* atomic */
@@ -47,6 +56,11 @@ struct quire_config {
 	const struct quire_range *map; /* see quire_page_init() */
 	size_t nr_ranges;
 	uint32_t zones;                /* see quire_page_init() */
+	quire_paddr_t high_memory;     /* see quire_page_init(); 0: all memory is in the direct map */
+	unsigned nr_nodes;             /* nodes of memory or CPUs, 1..QUIRE_NR_NODES; 0: 1 */
+	const uint8_t *node_distance;  /* nr_nodes rows of nr_nodes, as in ACPI's SLIT; NULL: 10 to itself, 20 to others */
+	const uint8_t *cpu_node;       /* node of each CPU; NULL: CPU n is on node n % nr_nodes, as on Linux */
+	const struct quire_kva_layout *kva; /* the kernel's address space; NULL: none. Copied */
 };
 
 /*

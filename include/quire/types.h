@@ -32,6 +32,11 @@ typedef uint64_t quire_pte_t;   /* one page-table entry as the hardware reads it
 #define QUIRE_NR_CPUS 64
 #endif
 
+/* Most nodes of memory one instance can have, 1..8: a page's descriptor says in three bits which is its own. */
+#ifndef QUIRE_NR_NODES
+#define QUIRE_NR_NODES 8
+#endif
+
 /* 1: assertions, poison, red zones and lock owners are compiled in. 0: none of them costs anything. */
 #ifndef QUIRE_DEBUG
 #define QUIRE_DEBUG 0

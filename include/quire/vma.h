@@ -10,6 +10,7 @@
 #ifndef QUIRE_VMA_H
 #define QUIRE_VMA_H
 
+#include <quire/mempolicy.h>
 #include <quire/slab.h>
 
 struct quire_mm;
@@ -94,9 +95,18 @@ struct quire_vm_ops {
 	int (*page_mkwrite)(struct quire_vmf *vmf);
 	/* Access by another process (ptrace, /proc/PID/mem) where pages can't be had: bytes done or an errno. */
 	int (*access)(struct quire_vma *vma, quire_uaddr_t addr, void *buf, size_t len, bool write);
-	/* Memory policy, opaque here; nothing calls these yet. */
-	int (*set_policy)(struct quire_vma *vma, void *policy);
-	void *(*get_policy)(struct quire_vma *vma, quire_uaddr_t addr);
+	/*
+	 * mbind gives all of vma, which may be a part of an area, this policy (NULL: default), for whoever maps what is
+	 * behind it: 0 or an errno that the whole call then returns. Nothing has changed yet. Who keeps the policy
+	 * keeps a reference of its own. Called again with the old policy if another area's refuses; the answer is not
+	 * looked at then.
+	 */
+	int (*set_policy)(struct quire_vma *vma, struct quire_mempolicy *policy);
+	/* What is in force at addr, in place of the area's own; NULL: none. In a grace period: may not sleep; the policy
+	 * lasts as long. */
+	struct quire_mempolicy *(*get_policy)(struct quire_vma *vma, quire_uaddr_t addr);
+	/* migrate_pages() is about to move pages of these nodes (bit n: node n) to those: 0 or an errno, which ends the
+	 * call. Under the space's writer lock. */
 	int (*migrate)(struct quire_vma *vma, uint64_t from_nodes, uint64_t to_nodes);
 };
 
@@ -124,6 +134,8 @@ struct quire_vma {
 	struct quire_file *file;   /* the open file; NULL for anonymous memory; holds a reference */
 	const struct quire_vm_ops *ops;
 	void *private_data;        /* the ops' own */
+	struct quire_mempolicy *policy; /* where its private pages come from; NULL: as for the thread; holds a reference;
+				    * constant once ALIVE */
 	struct quire_anon *anon;   /* owner of its private pages. Set once by a fault, under anon_lock while ALIVE,
 				    * or by whoever builds it. A writer that is about to replace the
 				    * area sets FROZEN in place of NULL; a fault that meets it waits and looks up again */

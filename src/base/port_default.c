@@ -19,6 +19,21 @@ DEFAULT void quire_port_frames(struct quire *q, quire_pfn_t pfn, unsigned order,
 {
 }
 
+DEFAULT void *quire_port_kaddr_to_ptr(struct quire *q, quire_kaddr_t addr)
+{
+	return (void *)(uintptr_t)addr;
+}
+
+DEFAULT quire_kaddr_t quire_port_ptr_to_kaddr(struct quire *q, const void *ptr)
+{
+	return (uintptr_t)ptr;
+}
+
+DEFAULT bool quire_port_in_interrupt(struct quire *q)
+{
+	return false;
+}
+
 DEFAULT void quire_port_relax(struct quire *q)
 {
 #if defined(__i386__) || defined(__x86_64__)
@@ -30,6 +45,11 @@ DEFAULT void quire_port_relax(struct quire *q)
 
 DEFAULT void quire_port_tlb_flush_local(struct quire *q, uint64_t asid, uint64_t addr)
 {
+}
+
+DEFAULT struct quire_task_policy *quire_port_task_policy(struct quire *q)
+{
+	return NULL;
 }
 
 DEFAULT uint64_t quire_port_clock_ns(struct quire *q)

@@ -148,16 +148,17 @@ static int import_local(struct local *l, struct quire_mm *mm, const struct quire
 
 /*
  * Both pages are ours; two kmaps, undone in reverse order. The ranges may overlap where both are
- * one page.
+ * one page: then it is mapped once, since only in one mapping do pointers show the overlap.
  */
 static void copy_bytes(struct quire *q, struct quire_page *to, uint64_t to_offset,
 		       struct quire_page *from, uint64_t from_offset, uint64_t n)
 {
 	unsigned char *t = quire_page_kmap(q, to);
-	unsigned char *f = quire_page_kmap(q, from);
+	unsigned char *f = to == from ? t : quire_page_kmap(q, from);
 
 	memmove(t + to_offset, f + from_offset, n);
-	quire_page_kunmap(q, f);
+	if (to != from)
+		quire_page_kunmap(q, f);
 	quire_page_kunmap(q, t);
 }
 
@@ -241,13 +242,15 @@ static int64_t copy_between(struct quire_mm *local, const struct quire_iovec *lv
 	err = import_local(&l, local, lvec, nr_local);
 	if (err)
 		return err;
-	/* With nothing to move on this side the other is not even looked at. */
+	/* With nothing to move on this side the other is not even looked at; with nothing on the other, nor who it is. */
 	wanted = l.left;
 	if (!wanted)
 		return 0;
 	err = check_lengths(rvec, nr_remote);
 	for (size_t i = 0; !err && i < nr_remote && l.left; i++)
-		err = copy_remote_vector(&l, remote, &rvec[i], write);
+		err = remote	    ? copy_remote_vector(&l, remote, &rvec[i], write)
+		      : rvec[i].len ? -QUIRE_ESRCH
+				    : 0;
 	if (wanted != l.left)
 		return (int64_t)(wanted - l.left);
 	return err;

@@ -356,6 +356,9 @@ static int collapse(struct advice *a, struct quire_vma *vma, quire_uaddr_t start
 
 	if (!suits || (vma->flags & (QUIRE_VM_SPECIAL | QUIRE_VM_HUGETLB | QUIRE_VM_NOHUGEPAGE)))
 		return -QUIRE_EINVAL;
+	/* Private memory that nobody has touched has no owner, and nothing in it. */
+	if (quire_vma_is_anonymous(vma) && !quire_load(&vma->anon))
+		return -QUIRE_EINVAL;
 	if (((vma->start + size - 1) & ~(size - 1)) + size > vma->end || first > last)
 		return -QUIRE_EINVAL;
 	for (; first < last; first += size) {

@@ -20,6 +20,7 @@
  * Sources: mmap(2), sigaction(2), Intel SDM vol. 3A 4.7; how Linux 6.18 answers, tried out.
  */
 #include <mm/fault.h>
+#include <vma/policy.h>
 
 /* ---- What an attempt holds --------------------------------------------------------------- */
 
@@ -224,11 +225,19 @@ enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t st
 	return check_state(f->vma);
 }
 
+/* As the area's policy says, or the thread's. */
+static struct quire_page *alloc_frame(struct quire_fault *f, quire_gfp_t gfp)
+{
+	if (quire_policies_in_use(f->q))
+		return quire_page_alloc_policy(f->q, quire_vma_policy(f->vma, f->addr),
+					       quire_linear_page_index(f->vma, f->addr), gfp);
+	return quire_page_alloc(f->q, gfp, 0);
+}
+
 enum quire_outcome quire_fault_take_frame(struct quire_fault *f, bool zeroed)
 {
 	if (!f->frame) {
-		f->frame = quire_page_alloc(f->q,
-					    QUIRE_GFP_HIGHUSER | (zeroed ? QUIRE_GFP_ZERO : 0), 0);
+		f->frame = alloc_frame(f, QUIRE_GFP_HIGHUSER | (zeroed ? QUIRE_GFP_ZERO : 0));
 		if (!f->frame)
 			return QUIRE_FAULT_OOM;
 		f->frame_is_zero = zeroed;
@@ -272,11 +281,13 @@ bool quire_fault_waits_for_fork(struct quire_fault *f)
 void quire_fault_set_frame(struct quire_fault *f)
 {
 	const struct quire_pgfmt *fmt = f->mm->pt.fmt;
-	quire_ptebits_t bits = f->rights | QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY;
+	quire_ptebits_t bits = f->rights | QUIRE_PTE_ACCESSED;
 	struct quire_page *page = f->frame;
 
 	if (f->vma->flags & QUIRE_VM_WRITE)
 		bits |= QUIRE_PTE_WRITE;
+	if (quire_fault_is_write(f) || (f->vma->flags & QUIRE_VM_WRITE))
+		bits |= QUIRE_PTE_DIRTY;
 	quire_page_make_anon(f->vma, page, f->addr);
 	bits |= quire_lock_bit(f->vma, page);
 	quire_cursor_set(&f->c, f->addr, quire_pte_make(fmt, quire_page_to_pfn(f->q, page), bits));
@@ -326,8 +337,17 @@ static void count_fault(struct quire_fault *f, enum quire_outcome r)
  */
 static enum quire_outcome grow_stack(struct quire_fault *f)
 {
-	if (quire_fault_is_write(f) && quire_fault_take_frame(f, true))
-		return QUIRE_FAULT_OOM;
+	enum quire_outcome r = QUIRE_FAULT_DONE;
+
+	if (quire_fault_needs_frame(f)) {
+		/* The stack's policy is that of what it grows by. */
+		quire_fault_enter_grace(f);
+		f->vma = quire_find_vma(f->mm, f->addr);
+		r = f->vma ? quire_fault_take_frame(f, true) : QUIRE_FAULT_HOLE;
+		quire_fault_end_attempt(f);
+	}
+	if (r)
+		return r;
 	if (quire_tables_populate(&f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE))
 		return QUIRE_FAULT_OOM;
 	f->populated = true;

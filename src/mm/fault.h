@@ -63,6 +63,12 @@ static inline bool quire_fault_is_write(const struct quire_fault *f)
 	return (f->access & QUIRE_ACCESS_WRITE) != 0;
 }
 
+/* Anonymous memory that is not there yet: is a page of its own needed, or do zeroes do? */
+static inline bool quire_fault_needs_frame(const struct quire_fault *f)
+{
+	return quire_fault_is_write(f) || f->q->mms.sysctl.forbid_zeropage;
+}
+
 /*
  * Serve a fault to its end: DONE, or one of HOLE and below. Outside grace periods; may sleep.
  * (fault.c)

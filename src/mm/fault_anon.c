@@ -22,7 +22,7 @@ static bool is_zero_frame(struct quire *q, quire_pfn_t pfn)
 	return pfn == quire_page_to_pfn(q, q->pages.zero_page);
 }
 
-/* Reading maps the one page of zeroes that everybody has: not counted, no owner needed. */
+/* Reading maps the one page of zeroes that everybody has, if it may: not counted, no owner needed. */
 static enum quire_outcome map_zero_page(struct quire_fault *f)
 {
 	const struct quire_pgfmt *fmt = f->mm->pt.fmt;
@@ -43,7 +43,7 @@ enum quire_outcome quire_fault_anon_empty(struct quire_fault *f)
 {
 	enum quire_outcome r;
 
-	if (!quire_fault_is_write(f))
+	if (!quire_fault_needs_frame(f))
 		return map_zero_page(f);
 	r = quire_fault_take_frame(f, true);
 	if (r)

@@ -49,16 +49,25 @@ static struct quire_page *page_of(struct quire_fault *f, quire_pte_t entry)
 	return pfn == quire_page_to_pfn(f->q, zero) ? zero : NULL;
 }
 
-/* A file's page that will be written to is dirty from now on, for those too who have it mapped elsewhere. */
-static void mark_page(struct quire_fault *f, quire_pte_t entry)
+/*
+ * A page that will be written to, by way of its frame, is dirty from now on, for those too who have it mapped elsewhere.
+ * An anonymous one notes that itself, as in Linux: it outlives what a MADV_FREE does to the entry of somebody who
+ * shares it. Returns the marks that the entry gets.
+ */
+static quire_ptebits_t mark_page(struct quire_fault *f, quire_pte_t entry)
 {
 	struct quire_page *page;
 
 	if (!quire_fault_is_write(f) || quire_pte_has(f->mm->pt.fmt, entry, QUIRE_PTE_DIRTY))
-		return;
+		return QUIRE_PTE_ACCESSED;
 	page = page_of(f, entry);
+	if (page && quire_page_kind(page) == QUIRE_PAGE_ANON) {
+		quire_page_set(page, QUIRE_PG_DIRTY);
+		return QUIRE_PTE_ACCESSED;
+	}
 	if (page && quire_page_kind(page) == QUIRE_PAGE_CACHE)
 		quire_page_mark_dirty(f->q, page);
+	return QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY;
 }
 
 /*
@@ -67,8 +76,6 @@ static void mark_page(struct quire_fault *f, quire_pte_t entry)
  */
 static enum quire_outcome follow(struct quire_fault *f, struct quire_page **page)
 {
-	quire_ptebits_t marks =
-		QUIRE_PTE_ACCESSED | (quire_fault_is_write(f) ? QUIRE_PTE_DIRTY : 0);
 	enum quire_outcome r = quire_fault_find(f);
 	quire_pte_t entry, marked;
 
@@ -83,10 +90,9 @@ static enum quire_outcome follow(struct quire_fault *f, struct quire_page **page
 	if (!entry_serves(f, entry))
 		return QUIRE_FAULT_AGAIN;
 	/* The access that the caller is about to make counts as one of the area's owner. */
-	marked = quire_pte_add(f->mm->pt.fmt, entry, marks);
+	marked = quire_pte_add(f->mm->pt.fmt, entry, mark_page(f, entry));
 	if (marked != entry)
 		quire_cursor_set(&f->c, f->addr, marked);
-	mark_page(f, entry);
 	if (!page)
 		return QUIRE_FAULT_DONE;
 	*page = page_of(f, entry);
@@ -134,6 +140,19 @@ int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, b
 	return touch(&f, page);
 }
 
+/*
+ * As touch(), for one who goes by way of the frame and lets it go by set_page_dirty_lock() in Linux: the page notes a
+ * write even if the entry has noted one already, for an entry's note goes with MADV_FREE, a shared page's own does not.
+ */
+static int touch_frame(struct quire_fault *f, struct quire_page **page)
+{
+	int err = touch(f, page);
+
+	if (!err && quire_fault_is_write(f) && quire_page_kind(*page) == QUIRE_PAGE_ANON)
+		quire_page_set(*page, QUIRE_PG_DIRTY);
+	return err;
+}
+
 int quire_touch_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
 			    struct quire_page **page)
 {
@@ -141,7 +160,7 @@ int quire_touch_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t ac
 
 	quire_fault_init(&f, mm, addr, access, false);
 	f.grows = true;
-	return touch(&f, page);
+	return touch_frame(&f, page);
 }
 
 int quire_pin_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
@@ -152,7 +171,7 @@ int quire_pin_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t acce
 	*page = NULL;
 	quire_fault_init(&f, mm, addr, access, false);
 	f.unshares = !quire_fault_is_write(&f);
-	return touch(&f, page);
+	return touch_frame(&f, page);
 }
 
 int quire_get_user_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,

@@ -29,6 +29,7 @@ int quire_mms_init(struct quire *q)
 		return err;
 	mms->lock = (struct quire_mutex)QUIRE_MUTEX_INIT;
 	quire_list_init(&mms->spaces);
+	q->policies.lock = (struct quire_mutex)QUIRE_MUTEX_INIT;
 	q->objects.zap = quire_zap_object;
 	q->objects.wrprotect = quire_wrprotect_object;
 	mms->committed = 0;
@@ -43,7 +44,7 @@ int quire_mms_init(struct quire *q)
 		.dac_mmap_min_addr = 4096,
 		.stack_guard_gap = 256 * QUIRE_PAGE_SIZE,
 		.overcommit_total_pages = 0,
-		.anon_align = UINT64_C(2) << 20,
+		.anon_align = UINT64_C(1) << q->fmt->shift[1],
 		.populate_disabled = false,
 		.thp_available = true,
 		.ksm_available = true,
@@ -60,7 +61,7 @@ int quire_init(struct quire *q, const struct quire_config *config)
 	q->nr_cpus = config->nr_cpus;
 	q->fmt = config->fmt;
 	quire_grace_init(q);
-	err = quire_page_init(q, config->map, config->nr_ranges, config->zones);
+	err = quire_page_init(q, config);
 	if (err)
 		return err;
 	err = quire_slab_init(q);
@@ -68,6 +69,15 @@ int quire_init(struct quire *q, const struct quire_config *config)
 		return err;
 	quire_slab_shrink_all(q);
 	q->mms.boot_free_pages = quire_free_pages(q);
+	if (config->kva) {
+		err = quire_kva_init(q, config->kva);
+		if (!err)
+			err = quire_highmem_init(q);
+		if (!err)
+			err = quire_vmalloc_init(q);
+		if (err)
+			return err;
+	}
 	err = quire_index_init_instance(q);
 	if (err)
 		return err;
@@ -102,6 +112,9 @@ quire_broken_t quire_exit(struct quire *q)
 	quire_grace_wait(q);
 	if (quire_load(&q->mms.committed))
 		return "exit: committed == 0 without spaces";
+	broken = quire_vmalloc_exit(q);
+	if (broken)
+		return broken;
 	for (size_t i = 0; i < QUIRE_ARRAY_SIZE(caches); i++) {
 		if (quire_cache_destroy(q, caches[i]))
 			return left[i];
@@ -109,6 +122,14 @@ quire_broken_t quire_exit(struct quire *q)
 	broken = quire_slab_check(q);
 	if (broken)
 		return broken;
+	broken = quire_kva_check(q);
+	if (broken)
+		return broken;
+	broken = quire_highmem_check(q);
+	if (broken)
+		return broken;
+	quire_highmem_exit(q);
+	quire_kva_exit(q);
 	quire_slab_shrink_quiet(q);
 	quire_page_drain(q);
 	broken = quire_page_check(q);

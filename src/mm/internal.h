@@ -134,6 +134,9 @@ static inline bool quire_plan_may_commit(const struct quire_plan *plan, int err)
  */
 struct quire_vma *quire_plan_modify(struct quire_plan *plan, struct quire_vma *vma, quire_uaddr_t start,
 				    quire_uaddr_t end, uint64_t flags, int *err);
+/* The same with a new memory policy, of which areas take references. */
+struct quire_vma *quire_plan_modify_policy(struct quire_plan *plan, struct quire_vma *vma, quire_uaddr_t start,
+					   quire_uaddr_t end, struct quire_mempolicy *policy, int *err);
 
 /*
  * Linux's vma_merge_new_range: proto (not in the plan, NEW; start, end, flags, pgoff, file, ops, private_data set, and the
@@ -168,8 +171,8 @@ void quire_plan_draw_cut(struct quire_plan *plan, quire_uaddr_t start);
 /* munmap with the writer lock held and the arguments checked. (src/mm/unmap.c) */
 int quire_munmap_locked(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t end);
 
-/* After commit: empty [start, end) of what the old areas had there. */
-void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end);
+/* After commit: empty [start, end) of what the old areas had there. flags: QUIRE_ZAP_TRIM or 0. */
+void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end, uint32_t flags);
 
 /*
  * After commit: entries that are there get or lose QUIRE_PTE_LOCKED, as the plan's areas are LOCKED or not, where these
@@ -242,6 +245,14 @@ void quire_copy_begin(struct quire_copy *copy, struct quire_mm *parent, struct q
 int quire_copy_range(struct quire_copy *copy, struct quire_vma *child, struct quire_vma *parent);
 void quire_copy_end(struct quire_copy *copy);
 
+/*
+ * Pages that a driver's mmap() has asked for, by remap_vmalloc_range: they wait in quire_mm.insertions, each with a reference,
+ * for the area to come in. perform: the area is there and BUSY, its entries are empty and what stood there is in no
+ * reverse map. drop: it does not come. Writer lock held. (src/mm/insert.c)
+ */
+void quire_insertions_perform(struct quire_vma *vma);
+void quire_insertions_drop(struct quire_mm *mm);
+
 /* mremap: move entries; tables at the destination were populated. (src/mm/remap.c uses quire_tables_move().) */
 
 /* Fault in [start, end), as mlock and MAP_POPULATE do: stops at the first page that cannot be; 0 or -EFAULT, -ENOMEM... (src/mm/gup.c) */
@@ -288,7 +299,7 @@ bool quire_vma_is_tracked(const struct quire_vma *vma);
 /* Neither file nor driver: pages are zeroes until written. */
 static inline bool quire_vma_is_anonymous(const struct quire_vma *vma)
 {
-	return !vma->object && !vma->ops;
+	return !vma->object && !vma->ops && !vma->file;
 }
 
 /*

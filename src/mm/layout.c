@@ -3,7 +3,8 @@
  * Where maps are placed: the layout that a program starts with, and the address of a new map.
  * Called by exec (the layout) and by mmap, mremap and brk under the writer lock. Nothing here
  * changes a space. Addresses are Linux's to the byte (x86-64: arch/x86's layout, the rules of
- * mmap(2)); programs and recordings depend on them.
+ * mmap(2)); programs and recordings depend on them. Formats of other machines have these rules with
+ * their own end of user space; where it has 32 bits, all programs have.
  *
  *	0        mmap_min_addr     legacy_base                                  mmap_base      task_size
  *	|--------|-----------------|--------------------------------------------|--gap, stack--|
@@ -12,8 +13,6 @@
 #include <base/string.h>
 #include <mm/internal.h>
 
-/* Without asking for more, a 64-bit program lives in the lower 47 bits, whatever the tables reach. */
-#define DEFAULT_MAP_WINDOW (UINT64_C(0x800000000000) - QUIRE_PAGE_SIZE)
 #define COMPAT_TASK_SIZE UINT64_C(0xffffe000)
 #define MAP_32BIT_START UINT64_C(0x40000000)
 #define MAP_32BIT_END UINT64_C(0x80000000)
@@ -27,8 +26,28 @@
 /* How far the kernel may shift a stack's top: 22 and 11 random bits of pages. */
 #define STACK_SHIFT_64 (UINT64_C(0x3fffff) << QUIRE_PAGE_SHIFT)
 #define STACK_SHIFT_32 (UINT64_C(0x7ff) << QUIRE_PAGE_SHIFT)
+/* How many random bits of pages move the base: x86-64's 28 where that is little of the space, RISC-V's 18 with Sv39. */
 #define MMAP_RANDOM_64 ((UINT64_C(1) << 28) - 1)
+#define MMAP_RANDOM_39 ((UINT64_C(1) << 18) - 1)
 #define MMAP_RANDOM_32 ((UINT64_C(1) << 8) - 1)
+
+/*
+ * Without asking for more, a program lives in the lower 47 bits where tables reach beyond 48; the page
+ * that the format keeps from user space at the end of its own half is kept at the end of these, too.
+ */
+static uint64_t default_window(const struct quire_pgfmt *fmt)
+{
+	if (fmt->va_bits <= 48)
+		return fmt->user_end;
+	return (UINT64_C(1) << 47) - ((UINT64_C(1) << (fmt->va_bits - 1)) - fmt->user_end);
+}
+
+static uint64_t random_pages(const struct quire_pgfmt *fmt, bool compat)
+{
+	if (compat)
+		return MMAP_RANDOM_32;
+	return fmt->va_bits < 48 ? MMAP_RANDOM_39 : MMAP_RANDOM_64;
+}
 
 /* Below the stack at its largest, at least 128 MiB and at most five sixths of everything. */
 static uint64_t stack_gap(uint64_t window, uint64_t stack_limit, uint64_t shift)
@@ -43,15 +62,18 @@ static uint64_t stack_gap(uint64_t window, uint64_t stack_limit, uint64_t shift)
 	return gap < most ? gap : most;
 }
 
-void quire_layout_init(struct quire_layout *layout, bool compat, bool legacy, uint64_t stack_limit,
-		       uint64_t random)
+void quire_layout_init(struct quire_layout *layout, const struct quire_pgfmt *fmt, bool compat,
+		       bool legacy, uint64_t stack_limit, uint64_t random)
 {
-	uint64_t window = compat ? COMPAT_TASK_SIZE : DEFAULT_MAP_WINDOW;
-	uint64_t shift = random ? (compat ? STACK_SHIFT_32 : STACK_SHIFT_64) : 0;
-	uint64_t offset = (random & (compat ? MMAP_RANDOM_32 : MMAP_RANDOM_64)) << QUIRE_PAGE_SHIFT;
+	bool narrow = fmt->va_bits == 32;
+	uint64_t window = compat && !narrow ? quire_page_down(COMPAT_TASK_SIZE) : default_window(fmt);
+	uint64_t shift, offset;
 
+	compat |= narrow;
+	shift = random ? (compat ? STACK_SHIFT_32 : STACK_SHIFT_64) : 0;
+	offset = (random & random_pages(fmt, compat)) << QUIRE_PAGE_SHIFT;
 	memset(layout, 0, sizeof(*layout));
-	layout->task_size = window;
+	layout->task_size = compat ? window : fmt->user_end;
 	layout->compat = compat;
 	layout->topdown = !legacy;
 	layout->mmap_legacy_base = quire_page_up(window / 3) + offset;
@@ -86,14 +108,18 @@ static bool wants_32bit(const struct wish *w)
 }
 
 /* The end of what an ordinary program sees; a hint above it is how one asks for all there is. */
+static quire_uaddr_t ordinary_end(const struct wish *w)
+{
+	uint64_t window = default_window(w->mm->pt.fmt), size = w->mm->layout.task_size;
+
+	return size < window ? size : window;
+}
+
 static quire_uaddr_t window_end(const struct wish *w)
 {
-	const struct quire_layout *layout = &w->mm->layout;
+	quire_uaddr_t end = ordinary_end(w);
 
-	if (layout->compat || layout->task_size < DEFAULT_MAP_WINDOW ||
-	    w->addr > DEFAULT_MAP_WINDOW)
-		return layout->task_size;
-	return DEFAULT_MAP_WINDOW;
+	return w->addr > end ? w->mm->layout.task_size : end;
 }
 
 /* Is [addr, addr + len) free, the guard below a stack that follows included? */
@@ -148,7 +174,7 @@ static bool hint_is_valid(const struct wish *w)
 {
 	if (w->mm->layout.task_size - w->len < w->addr)
 		return false;
-	return (w->addr > DEFAULT_MAP_WINDOW) == (w->addr + w->len > DEFAULT_MAP_WINDOW);
+	return (w->addr > ordinary_end(w)) == (w->addr + w->len > ordinary_end(w));
 }
 
 static int64_t find_topdown(const struct wish *w)
@@ -163,8 +189,8 @@ static int64_t find_topdown(const struct wish *w)
 		return (int64_t)w->addr;
 	if (!layout->compat && (w->map_flags & QUIRE_MAP_ABOVE4G))
 		low = FOUR_GIB;
-	if (!layout->compat && w->addr > DEFAULT_MAP_WINDOW)
-		high += layout->task_size - DEFAULT_MAP_WINDOW;
+	if (w->addr > ordinary_end(w))
+		high += layout->task_size - ordinary_end(w);
 	rq = gap_request(w, low, high);
 	if (!quire_index_highest_gap(&w->mm->index, &rq, &found))
 		return (int64_t)found;

@@ -317,6 +317,21 @@ static struct quire_vma *build(struct mapping *m, int *err)
 
 /* ---- Doing ------------------------------------------------------------------------------- */
 
+/*
+ * Where the driver's pages come at once, what was there goes without its tables, which they need; and out of the reverse
+ * maps, or a truncate of what was mapped there would find them.
+ */
+static void fill(struct mapping *m, struct quire_vma *vma)
+{
+	struct quire_list *pos, *tmp;
+
+	quire_plan_zap(&m->plan, m->addr, m->addr + m->len, 0);
+	quire_list_for_each (pos, tmp, &m->plan.old)
+		quire_object_unlink(quire_list_entry(pos, struct quire_vma, plan_link));
+	quire_insertions_perform(vma);
+	quire_tables_trim(&m->mm->pt, m->addr, m->addr + m->len);
+}
+
 /* Put the plan in force. */
 static void perform(struct mapping *m, struct quire_vma *vma)
 {
@@ -328,14 +343,16 @@ static void perform(struct mapping *m, struct quire_vma *vma)
 	if ((vma->flags & QUIRE_VM_LOCKED) &&
 	    (vma->flags & (QUIRE_VM_SPECIAL | QUIRE_VM_DROPPABLE)))
 		vma->flags &= ~QUIRE_VM_LOCKED_MASK;
-	if (replaces)
+	if (replaces || mm->insertions)
 		vma->state = QUIRE_VMA_BUSY;
 	quire_plan_commit(&m->plan);
 	quire_account_vm(mm, vma->flags, (int64_t)pages);
 	if (vma->flags & QUIRE_VM_LOCKED)
 		quire_store(&mm->locked_vm, mm->locked_vm + pages);
-	if (replaces)
-		quire_plan_zap(&m->plan, m->addr, m->addr + m->len);
+	if (mm->insertions)
+		fill(m, vma);
+	else if (replaces)
+		quire_plan_zap(&m->plan, m->addr, m->addr + m->len, QUIRE_ZAP_TRIM);
 	quire_plan_finish(&m->plan);
 }
 
@@ -359,10 +376,12 @@ static int map_locked(struct mapping *m)
 		return err;
 	}
 	vma = build(m, &err);
-	if (err)
+	if (err) {
+		quire_insertions_drop(mm);
 		quire_plan_cancel(&m->plan);
-	else
+	} else {
 		perform(m, vma);
+	}
 	if (err && m->charged)
 		quire_uncommit_pages(mm, m->charged);
 	/* The area has its own reference. */

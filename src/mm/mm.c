@@ -13,15 +13,18 @@
 
 int quire_mm_create(struct quire *q, const struct quire_layout *layout, struct quire_mm **answer)
 {
-	struct quire_mm *mm = quire_mm_alloc(q);
+	struct quire_mm *mm;
 
 	*answer = NULL;
+	if (layout && layout->task_size > q->fmt->user_end)
+		return -QUIRE_EINVAL;
+	mm = quire_mm_alloc(q);
 	if (!mm)
 		return -QUIRE_ENOMEM;
 	if (layout)
 		mm->layout = *layout;
 	else
-		quire_layout_init(&mm->layout, false, false, DEFAULT_STACK_LIMIT, 0);
+		quire_layout_init(&mm->layout, q->fmt, false, false, DEFAULT_STACK_LIMIT, 0);
 	quire_index_init(&mm->index, mm->layout.task_size);
 	quire_mm_publish(mm);
 	*answer = mm;
@@ -204,6 +207,8 @@ void quire_mmdrop(struct quire_mm *mm)
 	if (before != 1)
 		return;
 	quire_assert(q, quire_load(&mm->users) == 0);
+	for (size_t i = 0; i < QUIRE_ARRAY_SIZE(mm->pt.cpus); i++)
+		quire_assert(q, !quire_load(&mm->pt.cpus[i])); /* no CPU has its tables loaded */
 	quire_pgtable_destroy(&mm->pt);
 	/* Areas are freed after a grace period too, and name their space until then. */
 	quire_defer(q, &mm->deferred, free_mm);

@@ -499,7 +499,7 @@ void quire_plan_commit(struct quire_plan *plan)
 	quire_account_gone(mm, &plan->gone);
 }
 
-void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end)
+void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t end, uint32_t flags)
 {
 	struct quire_list *pos, *tmp;
 
@@ -509,7 +509,7 @@ void quire_plan_zap(struct quire_plan *plan, quire_uaddr_t start, quire_uaddr_t 
 		quire_uaddr_t to = vma->end < end ? vma->end : end;
 
 		if (from < to)
-			quire_zap_range(plan->mm, vma, from, to, QUIRE_ZAP_TRIM);
+			quire_zap_range(plan->mm, vma, from, to, flags);
 	}
 }
 

@@ -13,6 +13,7 @@
  */
 #include <mm/internal.h>
 #include <mm/plan.h>
+#include <vma/policy.h>
 
 /* ---- Who wants to ------------------------------------------------------------------------ */
 
@@ -176,12 +177,16 @@ static struct quire_vma *change_alone(struct quire_plan *plan, struct quire_vma 
 	}
 	*err = 0;
 	vma->flags = span->flags;
+	if (vma->policy != span->policy) {
+		quire_policy_put(plan->mm->q, vma->policy);
+		vma->policy = quire_policy_get(span->policy);
+	}
 	return vma;
 }
 
-struct quire_vma *quire_plan_modify(struct quire_plan *plan, struct quire_vma *vma,
-				    quire_uaddr_t start, quire_uaddr_t end, uint64_t flags,
-				    int *err)
+static struct quire_vma *modify(struct quire_plan *plan, struct quire_vma *vma, quire_uaddr_t start,
+				quire_uaddr_t end, uint64_t flags, struct quire_mempolicy *policy,
+				int *err)
 {
 	const struct quire_span span = {
 		.start = start,
@@ -191,6 +196,7 @@ struct quire_vma *quire_plan_modify(struct quire_plan *plan, struct quire_vma *v
 		.file = vma->file,
 		.ops = vma->ops,
 		.private_data = vma->private_data,
+		.policy = policy,
 		.source = vma,
 	};
 	bool left = start == vma->start, right = end == vma->end;
@@ -218,6 +224,20 @@ struct quire_vma *quire_plan_modify(struct quire_plan *plan, struct quire_vma *v
 	return joined;
 }
 
+struct quire_vma *quire_plan_modify(struct quire_plan *plan, struct quire_vma *vma,
+				    quire_uaddr_t start, quire_uaddr_t end, uint64_t flags,
+				    int *err)
+{
+	return modify(plan, vma, start, end, flags, vma->policy, err);
+}
+
+struct quire_vma *quire_plan_modify_policy(struct quire_plan *plan, struct quire_vma *vma,
+					   quire_uaddr_t start, quire_uaddr_t end,
+					   struct quire_mempolicy *policy, int *err)
+{
+	return modify(plan, vma, start, end, vma->flags, policy, err);
+}
+
 /* ---- A new stretch fills a gap ----------------------------------------------------------- */
 
 static struct quire_vma *merge_new(struct quire_plan *plan, const struct quire_vma *proto,
@@ -231,6 +251,7 @@ static struct quire_vma *merge_new(struct quire_plan *plan, const struct quire_v
 		.file = proto->file,
 		.ops = proto->ops,
 		.private_data = proto->private_data,
+		.policy = proto->policy,
 		.source = proto,
 	};
 	struct partners with = find_partners(plan, &span, true, right);

@@ -147,6 +147,9 @@ static int walk(struct protection *p)
 		end = vma->end < p->end ? vma->end : p->end;
 		p->done = protect_area(p, vma, p->done, end, &err);
 	}
+	/* The area that has it now may have been there before, and reach further. */
+	if (p->done > p->end)
+		p->done = p->end;
 	return err;
 }
 

@@ -176,6 +176,7 @@ static void describe_target(const struct remap *r, const struct quire_vma *from,
 	proto->object = from->object;
 	proto->ops = from->ops;
 	proto->private_data = from->private_data;
+	proto->policy = from->policy;
 	proto->anon = from->anon;
 	proto->chain = from->chain;
 }
@@ -440,7 +441,7 @@ static void perform(struct remap *r)
 	if (span)
 		quire_tables_move(pt, r->source, r->target, span);
 	if (r->tail < r->tail_end)
-		quire_plan_zap(&r->plan, r->tail, r->tail_end);
+		quire_plan_zap(&r->plan, r->tail, r->tail_end, QUIRE_ZAP_TRIM);
 	/* Pages of a source that is LOCKED no more, in so far as it keeps any. */
 	if (r->unlocked)
 		quire_plan_mark_locked(&r->plan, 0, UINT64_MAX);
@@ -578,6 +579,7 @@ static int grow_in_place(struct remap *r)
 		proto.object = vma->object;
 		proto.ops = vma->ops;
 		proto.private_data = vma->private_data;
+		proto.policy = vma->policy;
 		proto.anon = vma->anon;
 		proto.chain = vma->chain;
 		vma = quire_plan_merge_new(&r->plan, &proto, &err);

@@ -211,7 +211,7 @@ int quire_munmap_locked(struct quire_mm *mm, quire_uaddr_t start, quire_uaddr_t 
 		return err;
 	}
 	quire_plan_commit(&plan);
-	quire_plan_zap(&plan, start, end);
+	quire_plan_zap(&plan, start, end, QUIRE_ZAP_TRIM);
 	quire_plan_finish(&plan);
 	return 0;
 }

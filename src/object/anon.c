@@ -19,6 +19,8 @@
  */
 #include "internal.h"
 
+#include "vma/policy.h"
+
 static struct quire_anon *real_owner(struct quire_anon *anon)
 {
 	return anon == QUIRE_ANON_FROZEN ? NULL : anon;
@@ -167,6 +169,7 @@ static bool compatible(const struct quire_vma *a, const struct quire_vma *b)
 {
 	return a->end == b->start && a->file == b->file &&
 	       ((a->flags ^ b->flags) & ~(QUIRE_VM_ACCESS_FLAGS | QUIRE_VM_STICKY)) == 0 &&
+	       quire_policy_equal(a->policy, b->policy) &&
 	       b->pgoff == a->pgoff + quire_vma_pages(a);
 }
 

@@ -43,6 +43,9 @@ int quire_radix_insert(struct quire *q, struct quire_radix_node **tree, uint64_t
  * quire_radix_free() once the lock is dropped. The tree's lock held. */
 struct quire_radix_node *quire_radix_remove(struct quire_radix_node **tree, uint64_t index);
 
+/* Put page in the place of the one at index; there is one. The tree's lock held. */
+void quire_radix_replace(struct quire_radix_node **tree, uint64_t index, struct quire_page *page);
+
 /* Free nodes after a grace period. No spin lock held. */
 void quire_radix_free(struct quire *q, struct quire_radix_node *nodes);
 
@@ -72,6 +75,9 @@ void quire_object_set_size(struct quire_object *object, uint64_t size);
  * May sleep.
  */
 void quire_object_zero_tail(struct quire_object *object, uint64_t size);
+
+/* Zero [from, to) of the page that holds byte from, as far as it reaches, if it is cached. resize held. */
+void quire_object_zero_part(struct quire_object *object, uint64_t from, uint64_t to);
 
 /*
  * The file is about to grow: forget what a store through a mapping may have left behind the old end,

@@ -17,6 +17,8 @@
  */
 #include "internal.h"
 
+#include "vma/policy.h"
+
 void quire_object_init(struct quire *q, struct quire_object *object,
 		       const struct quire_file_ops *ops, uint64_t size, uint32_t flags)
 {
@@ -56,6 +58,8 @@ void quire_object_put(struct quire_object *object)
 		quire_object_remove_page(object, page);
 		quire_page_put(q, page);
 	}
+	quire_shared_policy_free(q, object->policies);
+	object->policies = NULL;
 	if (object->ops && object->ops->release)
 		object->ops->release(object);
 }
@@ -139,6 +143,24 @@ static bool is_tracked(const struct quire_object *object)
 	       object->ops->write_page;
 }
 
+/* Shared memory's come from where its policy says, others from where the thread's does. */
+static struct quire_page *alloc_page(struct quire_object *object, uint64_t index)
+{
+	struct quire *q = object->q;
+	struct quire_page *page;
+
+	if (!quire_policies_in_use(q))
+		return quire_page_alloc(q, QUIRE_GFP_HIGHUSER, 0);
+	if (!(object->flags & QUIRE_OBJECT_SHMEM))
+		return quire_page_alloc_policy(q, NULL, QUIRE_NO_INTERLEAVE_INDEX,
+					       QUIRE_GFP_HIGHUSER);
+	quire_grace_enter(q);
+	page = quire_page_alloc_policy(q, quire_object_policy(object, index), index,
+				       QUIRE_GFP_HIGHUSER);
+	quire_grace_leave(q);
+	return page;
+}
+
 /*
  * A new page for index, locked, not up to date, in the tree, with a reference for the caller.
  * -EEXIST: somebody was first; -EFAULT: index lies beyond the end, and within_size was asked
@@ -148,7 +170,7 @@ static int insert_page(struct quire_object *object, uint64_t index, bool within_
 		       struct quire_page **out)
 {
 	struct quire *q = object->q;
-	struct quire_page *page = quire_page_alloc(q, QUIRE_GFP_HIGHUSER, 0);
+	struct quire_page *page = alloc_page(object, index);
 	bool shmem = (object->flags & QUIRE_OBJECT_SHMEM) != 0;
 	int err;
 
@@ -208,6 +230,41 @@ void quire_object_remove_page(struct quire_object *object, struct quire_page *pa
 	if (before & QUIRE_PG_SWAPBACKED)
 		quire_stat_add(q, QUIRE_STAT_SHMEM, -1);
 	quire_page_put(q, page);
+}
+
+/*
+ * old is locked, so no entry comes to map it; its content stands still then, but for who holds a reference from an
+ * entry: so that this is told from the reference itself. Who looks for the page while its count is 0 looks again.
+ */
+bool quire_object_exchange_page(struct quire_object *object, struct quire_page *old,
+				struct quire_page *new)
+{
+	const uint32_t kept = QUIRE_PG_UPTODATE | QUIRE_PG_DIRTY | QUIRE_PG_REFERENCED |
+			      QUIRE_PG_SWAPBACKED | QUIRE_PG_TRACKED;
+	struct quire *q = object->q;
+	uint32_t refs = 2;
+	bool alone;
+
+	quire_assert(q, owns(object, old) && quire_page_test(old, QUIRE_PG_LOCKED));
+	quire_object_unmap(object, old->index, old->index, false);
+	quire_page_copy(q, new, old);
+
+	quire_spin_lock(q, &object->tree_lock);
+	alone = quire_cmpxchg(&old->refs, &refs, 0u);
+	if (alone) {
+		quire_page_set_kind(new, QUIRE_PAGE_CACHE);
+		quire_store(&new->owner, object);
+		new->index = old->index;
+		quire_page_get(new);
+		quire_page_set(new, QUIRE_PG_LOCKED | (quire_load(&old->flags) & kept));
+		quire_radix_replace(&object->tree, old->index, new);
+		quire_store(&old->owner, NULL);
+		(void)quire_fetch_and(&old->flags,
+				      ~(QUIRE_PG_DIRTY | QUIRE_PG_SWAPBACKED | QUIRE_PG_TRACKED));
+		quire_store_release(&old->refs, 1u); /* the caller's */
+	}
+	quire_spin_unlock(q, &object->tree_lock);
+	return alone;
 }
 
 /*
@@ -482,8 +539,6 @@ static void zero_range(struct quire_object *object, uint64_t from, uint64_t to, 
 	size_t start = (size_t)(from & (QUIRE_PAGE_SIZE - 1)), end = (size_t)QUIRE_PAGE_SIZE;
 	struct quire_page *page;
 
-	if (start == 0)
-		return;
 	if (to - from < end - start)
 		end = start + (size_t)(to - from);
 	page = quire_object_find_page(object, from >> QUIRE_PAGE_SHIFT);
@@ -508,15 +563,21 @@ static void zero_range(struct quire_object *object, uint64_t from, uint64_t to, 
 	release_page(q, page);
 }
 
-void quire_object_zero_tail(struct quire_object *object, uint64_t size)
+void quire_object_zero_part(struct quire_object *object, uint64_t from, uint64_t to)
 {
 	/* Shared memory has no other copy: Linux takes what is cut for changed. */
-	zero_range(object, size, UINT64_MAX, (object->flags & QUIRE_OBJECT_SHMEM) != 0);
+	zero_range(object, from, to, (object->flags & QUIRE_OBJECT_SHMEM) != 0);
+}
+
+void quire_object_zero_tail(struct quire_object *object, uint64_t size)
+{
+	if (size & (QUIRE_PAGE_SIZE - 1))
+		quire_object_zero_part(object, size, UINT64_MAX);
 }
 
 void quire_object_forget_tail(struct quire_object *object, uint64_t to)
 {
-	if (!(object->flags & QUIRE_OBJECT_SHMEM))
+	if (!(object->flags & QUIRE_OBJECT_SHMEM) && (object->size & (QUIRE_PAGE_SIZE - 1)))
 		zero_range(object, object->size, to, false);
 }
 

@@ -211,6 +211,15 @@ struct quire_radix_node *quire_radix_remove(struct quire_radix_node **tree, uint
 	return freed;
 }
 
+void quire_radix_replace(struct quire_radix_node **tree, uint64_t index, struct quire_page *page)
+{
+	struct quire_radix_node *node = *tree;
+
+	while (node->shift)
+		node = node->slot[slot_of(node, index)];
+	quire_store_release(&node->slot[slot_of(node, index)], (void *)page);
+}
+
 void quire_radix_free(struct quire *q, struct quire_radix_node *nodes)
 {
 	while (nodes) {

@@ -104,6 +104,13 @@ static void drop_pages(struct quire_object *object, uint64_t first, uint64_t las
 	}
 }
 
+/* What a mapping has stored behind the end goes, as far as zeroed_to. */
+static void grow(struct quire_object *object, uint64_t size, uint64_t zeroed_to)
+{
+	quire_object_forget_tail(object, zeroed_to);
+	quire_object_set_size(object, size);
+}
+
 void quire_object_truncate(struct quire_object *object, uint64_t size)
 {
 	struct quire *q = object->q;
@@ -112,8 +119,7 @@ void quire_object_truncate(struct quire_object *object, uint64_t size)
 	quire_assert(q, size <= QUIRE_OBJECT_MAX_SIZE);
 	quire_mutex_lock(q, &object->resize);
 	if (size > object->size) {
-		quire_object_forget_tail(object, UINT64_MAX);
-		quire_object_set_size(object, size);
+		grow(object, size, UINT64_MAX);
 	} else {
 		quire_object_set_size(object, size);
 		quire_object_unmap(object, first, UINT64_MAX, true);
@@ -121,6 +127,17 @@ void quire_object_truncate(struct quire_object *object, uint64_t size)
 		drop_pages(object, first, UINT64_MAX);
 		quire_object_unmap(object, first, UINT64_MAX, true);
 	}
+	quire_mutex_unlock(q, &object->resize);
+}
+
+void quire_object_extend(struct quire_object *object, uint64_t size)
+{
+	struct quire *q = object->q;
+
+	quire_assert(q, size <= QUIRE_OBJECT_MAX_SIZE);
+	quire_mutex_lock(q, &object->resize);
+	if (size > object->size)
+		grow(object, size, size);
 	quire_mutex_unlock(q, &object->resize);
 }
 
@@ -153,12 +170,67 @@ static void set_hole(struct quire_object *object, uint64_t first, uint64_t end)
 }
 
 /*
+ * The page that holds byte pos, of which a hole takes a part, cached from here on; NULL: none that
+ * holds anything.
+ */
+static int get_part(struct quire_object *object, uint64_t pos, struct quire_page **page)
+{
+	uint64_t index = pos >> QUIRE_PAGE_SHIFT;
+
+	*page = NULL;
+	if ((pos & (QUIRE_PAGE_SIZE - 1)) == 0 || index >= quire_size_pages(object->size))
+		return 0;
+	/* What nobody has stored to is zeroes. */
+	if (!object->ops->read_page) {
+		*page = quire_object_find_page(object, index);
+		return 0;
+	}
+	return quire_object_get_page(object, index, page);
+}
+
+static void zero_part(struct quire_object *object, struct quire_page *page, uint64_t from, uint64_t to)
+{
+	if (!page)
+		return;
+	quire_object_zero_part(object, from, to);
+	quire_page_put(object->q, page);
+}
+
+/*
  * What is dropped may be newer than the storage: who read it in again before the hole is there
  * would find what it was once, and if it were written back behind the hole it would come back.
+ *
+ *	pages   |       |       |       |       |
+ *	hole        |-----------------------|
+ *	           zero |    dropped    | zero
  */
+static int punch_locked(struct quire_object *object, uint64_t start, uint64_t end)
+{
+	uint64_t first = quire_size_pages(start), last = end >> QUIRE_PAGE_SHIFT;
+	struct quire_page *head, *tail = NULL;
+	int err;
+
+	err = get_part(object, start, &head);
+	if (!err && first <= last)
+		err = get_part(object, end, &tail);
+	if (err) {
+		if (head)
+			quire_page_put(object->q, head);
+		return err;
+	}
+	zero_part(object, head, start, end);
+	zero_part(object, tail, last << QUIRE_PAGE_SHIFT, end);
+	if (first >= last)
+		return 0;
+	set_hole(object, first, last);
+	drop_locked(object, first, last - 1);
+	err = object->ops->punch_hole(object, first << QUIRE_PAGE_SHIFT, last << QUIRE_PAGE_SHIFT);
+	set_hole(object, 0, 0);
+	return err;
+}
+
 int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_t end)
 {
-	uint64_t first = start >> QUIRE_PAGE_SHIFT, last = (end >> QUIRE_PAGE_SHIFT) - 1;
 	int err;
 
 	if (end > object->max_size)
@@ -168,10 +240,7 @@ int quire_object_punch_hole(struct quire_object *object, uint64_t start, uint64_
 	if (start >= end)
 		return 0;
 	quire_mutex_lock(object->q, &object->resize);
-	set_hole(object, first, last + 1);
-	drop_locked(object, first, last);
-	err = object->ops->punch_hole(object, start, end);
-	set_hole(object, 0, 0);
+	err = punch_locked(object, start, end);
 	quire_mutex_unlock(object->q, &object->resize);
 	return err;
 }

@@ -11,28 +11,50 @@
  */
 #include "page/internal.h"
 
-/* Zone bits: the highest zone allowed. With several, the most narrow one. */
-static unsigned highest_zone(quire_gfp_t gfp)
-{
-	if (quire_likely((gfp & (QUIRE_GFP_DMA | QUIRE_GFP_DMA32 | QUIRE_GFP_HIGHMEM)) == 0))
-		return QUIRE_ZONE_NORMAL;
-	if ((gfp & QUIRE_GFP_DMA) != 0)
-		return QUIRE_ZONE_DMA;
-	if ((gfp & QUIRE_GFP_DMA32) != 0)
-		return QUIRE_ZONE_DMA32;
-	return QUIRE_ZONE_HIGHMEM;
-}
-
-/* How many pages must stay in the zone after this allocation. highest: where the search began. */
+/*
+ * How many pages must stay in the zone after this allocation, at the worst. highest: where its zones begin. The figures
+ * are Linux's: half of min for the urgent, 3/8 for those of them that cannot wait either.
+ */
 static uint64_t watermark(const struct quire_zone *zone, quire_gfp_t gfp, unsigned highest)
 {
-	uint64_t mark = zone->wmark[QUIRE_WMARK_MIN];
+	uint64_t mark = quire_load(&zone->wmark[QUIRE_WMARK_MIN]);
 
-	if ((gfp & QUIRE_GFP_MEMALLOC) != 0)
+	if ((gfp & (QUIRE_GFP_MEMALLOC | QUIRE_GFP_NOMEMALLOC)) == QUIRE_GFP_MEMALLOC)
 		return 0;
-	if ((gfp & QUIRE_GFP_ATOMIC) != 0)
-		mark /= 2;
-	return mark + zone->lowmem_reserve[highest];
+	if ((gfp & QUIRE_GFP_HIGH) != 0) {
+		mark -= mark / 2;
+		if ((gfp & (QUIRE_GFP_NOWAIT | QUIRE_GFP_NOMEMALLOC)) == QUIRE_GFP_NOWAIT)
+			mark -= mark / 4;
+	}
+	return mark + quire_load(&zone->lowmem_reserve[highest]);
+}
+
+#define ALL_NODES ((1u << QUIRE_NR_NODES) - 1)
+
+/* One allocation, and how far it has got. */
+struct request {
+	struct quire_zone *const *list;
+	uint32_t nodes; /* mask */
+	quire_gfp_t gfp;
+	unsigned highest, order;
+	enum quire_watermark mark; /* LOW, then MIN */
+};
+
+static inline bool excluded(const struct request *r, const struct quire_zone *zone)
+{
+	return quire_unlikely(r->nodes != ALL_NODES) && (r->nodes >> zone->node & 1) == 0;
+}
+
+/* Pages that it may take from the zone now. For MIN, what it alone may take. */
+static uint64_t may_take(const struct quire_zone *zone, const struct request *r)
+{
+	uint64_t free = quire_load(&zone->free_pages);
+	uint64_t mark = r->mark == QUIRE_WMARK_MIN
+				? watermark(zone, r->gfp, r->highest)
+				: quire_load(&zone->wmark[r->mark]) +
+					  quire_load(&zone->lowmem_reserve[r->highest]);
+
+	return free > mark ? free - mark : 0;
 }
 
 /* The frame is the caller's from here on; under the lock that it was free under. */
@@ -43,7 +65,7 @@ static inline void prepare(struct quire_page *page, unsigned order)
 	quire_store(&page->owner, NULL);
 	quire_store(&page->index, 0);
 	quire_list_init(&page->lru);
-	quire_store(&page->flags, (page->flags & QUIRE_PG_ZONE_MASK) | QUIRE_PG_HEAD |
+	quire_store(&page->flags, (page->flags & QUIRE_PG_PLACE_MASK) | QUIRE_PG_HEAD |
 					  ((uint32_t)order << QUIRE_PG_ORDER_SHIFT) |
 					  (uint32_t)QUIRE_PAGE_KERNEL);
 	/* Last, with release: a reader of old that tries for a reference must not get a half-made page. */
@@ -59,7 +81,7 @@ static void prepare_tails(struct quire_page *page, unsigned order)
 		tail->aux = 0;
 		quire_store(&tail->owner, NULL);
 		quire_store(&tail->index, 0);
-		quire_store(&tail->flags, (tail->flags & QUIRE_PG_ZONE_MASK) | (uint32_t)QUIRE_PAGE_KERNEL);
+		quire_store(&tail->flags, (tail->flags & QUIRE_PG_PLACE_MASK) | (uint32_t)QUIRE_PAGE_KERNEL);
 	}
 }
 
@@ -67,16 +89,15 @@ static void prepare_tails(struct quire_page *page, unsigned order)
  * Take a batch from the zone, down to the watermark that everybody must keep. Whoever may go below
  * it gets the one page that he asked for, lest the rest serve others. False: nothing came.
  */
-static bool refill(struct quire *q, struct quire_zone *zone, struct quire_pcp *pcp, quire_gfp_t gfp,
-		   unsigned highest)
+static bool refill(struct quire *q, struct quire_zone *zone, struct quire_pcp *pcp, const struct request *r)
 {
 	uint64_t spare, wanted = pcp->batch, got = 0;
 	struct quire_page *page;
 
 	quire_spin_lock_raw(q, &zone->lock);
-	spare = watermark(zone, 0, highest);
+	spare = zone->wmark[r->mark] + zone->lowmem_reserve[r->highest];
 	spare = zone->free_pages > spare ? zone->free_pages - spare : 0;
-	if (spare == 0 && zone->free_pages > watermark(zone, gfp, highest))
+	if (spare == 0 && may_take(zone, r) != 0)
 		spare = 1;
 	while (got < wanted && got < spare) {
 		page = quire_zone_take(q, zone, 0);
@@ -102,21 +123,26 @@ static void drain(struct quire *q, struct quire_zone *zone, struct quire_pcp *pc
 	quire_spin_unlock_raw(q, &zone->lock);
 }
 
-static struct quire_page *alloc_single(struct quire *q, quire_gfp_t gfp, unsigned highest)
+static struct quire_page *alloc_single(struct quire *q, const struct request *r)
 {
 	unsigned long flags = quire_port_irq_save(q);
 	unsigned cpu = quire_port_cpu(q);
+	struct quire_zone *const *at, *zone;
 	struct quire_page *page = NULL;
-	unsigned z;
 
-	for (z = highest + 1; z-- > 0;) {
-		struct quire_zone *zone = &q->pages.zone[z];
+	for (at = r->list; !page && (zone = *at) != NULL; at++) {
 		struct quire_pcp *pcp = &zone->pcp[cpu];
 
-		if (zone->managed_pages == 0)
+		if (excluded(r, zone))
+			continue;
+		/*
+		 * A list was filled by somebody who may have more of the zone. In the first zone that makes no difference:
+		 * there nothing is kept from this request that is not kept from all.
+		 */
+		if (quire_unlikely(at != r->list) && may_take(zone, r) == 0)
 			continue;
 		quire_spin_lock_raw(q, &pcp->lock);
-		if (quire_likely(pcp->count != 0) || refill(q, zone, pcp, gfp, highest)) {
+		if (quire_likely(pcp->count != 0) || refill(q, zone, pcp, r)) {
 			page = quire_list_first(&pcp->pages, struct quire_page, lru);
 			page->lru.next->prev = &pcp->pages;
 			pcp->pages.next = page->lru.next;
@@ -125,67 +151,166 @@ static struct quire_page *alloc_single(struct quire *q, quire_gfp_t gfp, unsigne
 			prepare(page, 0);
 		}
 		quire_spin_unlock_raw(q, &pcp->lock);
-		if (page)
-			break;
 	}
 	quire_port_irq_restore(q, flags);
 	return page;
 }
 
-static struct quire_page *alloc_block(struct quire *q, quire_gfp_t gfp, unsigned highest, unsigned order)
+static struct quire_page *alloc_block(struct quire *q, const struct request *r)
 {
-	uint64_t pages = UINT64_C(1) << order;
+	uint64_t pages = UINT64_C(1) << r->order;
+	struct quire_zone *const *at, *zone;
 	struct quire_page *page = NULL;
-	unsigned z;
 
-	for (z = highest + 1; z-- > 0 && !page;) {
-		struct quire_zone *zone = &q->pages.zone[z];
+	for (at = r->list; !page && (zone = *at) != NULL; at++) {
 		unsigned long flags;
 
-		if (zone->managed_pages == 0)
+		if (excluded(r, zone))
 			continue;
 		flags = quire_spin_lock_irq(q, &zone->lock);
-		if (zone->free_pages >= watermark(zone, gfp, highest) + pages)
-			page = quire_zone_take(q, zone, order);
+		if (may_take(zone, r) >= pages)
+			page = quire_zone_take(q, zone, r->order);
 		if (page) {
 			quire_store(&zone->allocated, zone->allocated + pages);
-			prepare_tails(page, order);
-			prepare(page, order);
+			prepare_tails(page, r->order);
+			prepare(page, r->order);
 		}
 		quire_spin_unlock_irq(q, &zone->lock, flags);
 	}
 	return page;
 }
 
-struct quire_page *quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned order)
+static inline struct quire_page *try(struct quire *q, const struct request *r)
 {
-	unsigned highest = highest_zone(gfp), i;
-	struct quire_page *page;
-	quire_pfn_t pfn;
+	return quire_likely(r->order == 0) ? alloc_single(q, r) : alloc_block(q, r);
+}
 
-	if (quire_unlikely(order > QUIRE_MAX_ORDER || (gfp & QUIRE_GFP_NOFAIL) != 0)) {
-		quire_assert(q, (gfp & QUIRE_GFP_NOFAIL) == 0);
-		return NULL;
+/* There is nothing above the low watermarks. Here reclaim in the background will be woken. */
+static struct quire_page *try_harder(struct quire *q, struct request *r)
+{
+	struct quire_page *page;
+
+	r->mark = QUIRE_WMARK_MIN;
+	page = try(q, r);
+	if (page)
+		return page;
+	/* What other CPUs keep for themselves may be all that is missing, or the missing buddy. */
+	quire_page_drain(q);
+	page = try(q, r);
+	if (!page && (r->gfp & QUIRE_GFP_NOWARN) == 0)
+		quire_port_log(q, QUIRE_LOG_WARN, "page allocation failure");
+	return page;
+}
+
+static void count_event(struct quire *q, unsigned node, enum quire_numa_event event, uint64_t pages)
+{
+	quire_add_relaxed(&q->pages.stat[quire_port_cpu(q)].numa[node][event], pages);
+}
+
+/* Was it to be from where it is? The node that was wanted is that of the first zone that could have been. */
+static void count_numa(struct quire *q, const struct request *r, const struct quire_page *page)
+{
+	uint64_t pages = UINT64_C(1) << r->order;
+	unsigned node = quire_page_node(page), wanted;
+	struct quire_zone *const *at = r->list;
+
+	while (excluded(r, *at))
+		at++;
+	wanted = (*at)->node;
+	if (node != wanted) {
+		count_event(q, node, QUIRE_NUMA_MISS, pages);
+		count_event(q, wanted, QUIRE_NUMA_FOREIGN, pages);
 	}
+	if (node != quire_cpu_node(q, quire_port_cpu(q)))
+		count_event(q, node, QUIRE_NUMA_OTHER, pages);
+}
+
+/* The flags that say where from, or that this cannot be: false. */
+static bool place_request(struct quire *q, struct request *r, const struct quire_node *node)
+{
+	r->highest = q->pages.gfp_zone[r->gfp & QUIRE_GFP_ZONEMASK];
+	quire_assert(q, (r->gfp & QUIRE_GFP_NOFAIL) == 0);
+	quire_assert(q, r->highest != QUIRE_NR_ZONES && "one zone bit");
+	if ((r->gfp & QUIRE_GFP_NOFAIL) != 0 || r->highest == QUIRE_NR_ZONES)
+		return false;
+	/* Nobody could fill it. */
+	if (r->highest == QUIRE_ZONE_HIGHMEM && (r->gfp & QUIRE_GFP_ZERO) != 0 && !q->pages.kmap_local)
+		r->highest = QUIRE_ZONE_NORMAL;
+	if ((r->gfp & QUIRE_GFP_THISNODE) != 0)
+		r->nodes &= 1u << (node - q->pages.node);
+	return true;
+}
+
+static void zero_block(struct quire *q, struct quire_page *page, unsigned order)
+{
+	unsigned i;
+
+	for (i = 0; i < 1u << order; i++)
+		quire_page_zero(q, page + i);
+}
+
+static struct quire_page *alloc_from(struct quire *q, const struct quire_node *node, uint32_t nodes, quire_gfp_t gfp,
+				     unsigned order)
+{
+	const quire_gfp_t rare = QUIRE_GFP_ZONEMASK | QUIRE_GFP_NOFAIL | QUIRE_GFP_THISNODE;
+	struct request r = { .gfp = gfp, .order = order, .nodes = nodes, .highest = QUIRE_ZONE_NORMAL,
+			     .mark = QUIRE_WMARK_LOW };
+	struct quire_page *page;
+
+	if (quire_unlikely(order > QUIRE_MAX_ORDER) || ((gfp & rare) != 0 && !place_request(q, &r, node)))
+		return NULL;
 	if (quire_fail_now(&q->pages.fail))
 		return NULL;
-	page = order == 0 ? alloc_single(q, gfp, highest) : alloc_block(q, gfp, highest, order);
+	r.list = node->zonelist[r.highest];
+
+	page = try(q, &r);
 	if (quire_unlikely(!page)) {
-		/* What other CPUs keep for themselves may be all that is missing, or the missing buddy. */
-		quire_page_drain(q);
-		page = order == 0 ? alloc_single(q, gfp, highest) : alloc_block(q, gfp, highest, order);
-		if (!page) {
-			if ((gfp & QUIRE_GFP_NOWARN) == 0)
-				quire_port_log(q, QUIRE_LOG_WARN, "page allocation failure");
+		page = try_harder(q, &r);
+		if (!page)
 			return NULL;
-		}
 	}
-	pfn = quire_page_to_pfn(q, page);
-	/* In this order: a host that knows frames to be zero knows it of those that are not out. */
-	if ((gfp & QUIRE_GFP_ZERO) != 0)
-		for (i = 0; i < 1u << order; i++)
-			quire_port_zero_frame(q, (pfn + i) << QUIRE_PAGE_SHIFT);
-	quire_port_frames(q, pfn, order, true);
+	if (quire_unlikely(q->pages.nr_nodes > 1))
+		count_numa(q, &r, page);
+	/* A host that knows frames to be zero knows it of those that are not out. One that a kmap maps is out. */
+	if ((gfp & QUIRE_GFP_ZERO) != 0 && !quire_page_is_high(page))
+		zero_block(q, page, order);
+	quire_port_frames(q, quire_page_to_pfn(q, page), order, true);
+	if ((gfp & QUIRE_GFP_ZERO) != 0 && quire_page_is_high(page))
+		zero_block(q, page, order);
+	return page;
+}
+
+/* The thread may move to another CPU at once: then it gets what was near. */
+struct quire_page *quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned order)
+{
+	const struct quire_node *node = q->pages.node;
+
+	if (quire_unlikely(q->pages.nr_nodes > 1))
+		node = q->pages.cpu_node[quire_port_cpu(q)];
+	return alloc_from(q, node, ALL_NODES, gfp, order);
+}
+
+struct quire_page *quire_page_alloc_mask(struct quire *q, unsigned node, uint32_t nodes, quire_gfp_t gfp,
+					 unsigned order)
+{
+	if (node >= q->pages.nr_nodes) {
+		quire_assert(q, node < q->pages.nr_nodes);
+		return NULL;
+	}
+	return alloc_from(q, &q->pages.node[node], nodes, gfp, order);
+}
+
+struct quire_page *quire_page_alloc_node(struct quire *q, unsigned node, quire_gfp_t gfp, unsigned order)
+{
+	return quire_page_alloc_mask(q, node, ALL_NODES, gfp, order);
+}
+
+struct quire_page *quire_page_alloc_interleave(struct quire *q, unsigned node, quire_gfp_t gfp, unsigned order)
+{
+	struct quire_page *page = quire_page_alloc_node(q, node, gfp, order);
+
+	if (page && quire_page_node(page) == node)
+		count_event(q, node, QUIRE_NUMA_INTERLEAVE, UINT64_C(1) << order);
 	return page;
 }
 
@@ -220,7 +345,7 @@ static bool may_free(struct quire *q, struct quire_page *page, unsigned order)
 /* No reference is left. */
 static void free_block(struct quire *q, struct quire_page *page, unsigned order)
 {
-	struct quire_zone *zone = &q->pages.zone[quire_page_zone(page)];
+	struct quire_zone *zone = quire_zone_of(q, page);
 	struct quire_page *tail, *end = page + ((size_t)1 << order);
 	struct quire_pcp *pcp;
 	unsigned long flags;
@@ -244,7 +369,7 @@ static void free_block(struct quire *q, struct quire_page *page, unsigned order)
 	quire_store(&pcp->count, pcp->count + 1);
 	quire_store(&pcp->freed, pcp->freed + 1);
 	/* Short of memory the zone gets all of it: what is below its watermark is not for everybody's use. */
-	if (quire_unlikely(quire_load(&zone->free_pages) < zone->wmark[QUIRE_WMARK_MIN]))
+	if (quire_unlikely(quire_load(&zone->free_pages) < quire_load(&zone->wmark[QUIRE_WMARK_MIN])))
 		drain(q, zone, pcp, pcp->count);
 	else if (quire_unlikely(pcp->count > pcp->high))
 		drain(q, zone, pcp, pcp->count < pcp->batch + 1 ? pcp->count : pcp->batch + 1);
@@ -275,15 +400,35 @@ void quire_page_free(struct quire *q, struct quire_page *page, unsigned order)
 		free_block(q, page, order);
 }
 
+/* The order is what it was when the last one let go: a block may have been split since a reader of old came. */
 bool quire_page_put(struct quire *q, struct quire_page *page)
 {
-	unsigned order = quire_page_order(page);
+	unsigned order;
 
 	if (!drop_reference(q, page))
 		return false;
+	order = quire_page_order(page);
 	if (may_free(q, page, order))
 		free_block(q, page, order);
 	return true;
+}
+
+/* Under the zone's lock, so that whoever checks the zone meets a block or its pages. */
+void quire_page_split(struct quire *q, struct quire_page *page, unsigned order)
+{
+	struct quire_zone *zone = quire_zone_of(q, page);
+	struct quire_page *tail, *end = page + ((size_t)1 << order);
+	unsigned long flags;
+
+	quire_assert(q, quire_page_order(page) == order);
+	flags = quire_spin_lock_irq(q, &zone->lock);
+	(void)quire_fetch_and(&page->flags, ~QUIRE_PG_ORDER_MASK);
+	for (tail = page + 1; tail < end; tail++) {
+		quire_list_init(&tail->lru);
+		quire_store(&tail->flags, tail->flags | QUIRE_PG_HEAD);
+		quire_store_release(&tail->refs, 1u);
+	}
+	quire_spin_unlock_irq(q, &zone->lock, flags);
 }
 
 bool quire_page_tryget(struct quire_page *page)
@@ -302,7 +447,7 @@ void quire_page_drain(struct quire *q)
 	struct quire_zone *zone;
 	unsigned cpu;
 
-	for (zone = q->pages.zone; zone < q->pages.zone + QUIRE_NR_ZONES; zone++) {
+	for (zone = q->pages.zone; zone < q->pages.zone + quire_nr_zones(q); zone++) {
 		for (cpu = 0; cpu < q->nr_cpus; cpu++) {
 			struct quire_pcp *pcp = &zone->pcp[cpu];
 			unsigned long flags;

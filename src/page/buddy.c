@@ -53,7 +53,7 @@ void quire_zone_put(struct quire *q, struct quire_zone *zone, struct quire_page 
 {
 	quire_pfn_t pfn = quire_page_to_pfn(q, page);
 	struct quire_page *map_end = q->pages.map + q->pages.nr_map;
-	uint32_t zone_bits = page->flags & QUIRE_PG_ZONE_MASK;
+	uint32_t place = page->flags & QUIRE_PG_PLACE_MASK;
 
 	quire_spin_assert(q, &zone->lock);
 	quire_store(&zone->free_pages, zone->free_pages + (UINT64_C(1) << order));
@@ -64,7 +64,7 @@ void quire_zone_put(struct quire *q, struct quire_zone *zone, struct quire_page 
 		struct quire_page *buddy = (pfn & bit) != 0 ? page - bit : page + bit;
 
 		if (buddy >= map_end || (quire_load(&buddy->flags) & QUIRE_PG_BLOCK_MASK) !=
-						quire_free_flags(zone_bits, QUIRE_PG_HEAD, order))
+						quire_free_flags(place, QUIRE_PG_HEAD, order))
 			break;
 		unlink_block(zone, buddy, order);
 		if (buddy < page)

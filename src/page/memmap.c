@@ -124,29 +124,108 @@ static bool next_usable(const struct quire_range *map, size_t nr_ranges, quire_p
 	return next_run(map, nr_ranges, RUN_USABLE, from == 0 ? 1 : from, run);
 }
 
-static bool map_is_good(const struct quire_range *map, size_t nr_ranges)
+/* End of the last usable run. What is reserved beyond is no memory but a device's, whatever firmware says: Linux's max_pfn. */
+static quire_pfn_t end_of_memory(const struct quire_config *c)
 {
-	size_t i;
+	struct run run = { 0, 0 };
 
-	if (!map || nr_ranges == 0)
+	while (next_run(c->map, c->nr_ranges, RUN_USABLE, run.end, &run))
+		;
+	return run.end;
+}
+
+/* Present runs up to there. */
+static bool next_present(const struct quire_config *c, quire_pfn_t last, quire_pfn_t from, struct run *run)
+{
+	if (!next_run(c->map, c->nr_ranges, RUN_PRESENT, from, run) || run->start >= last)
 		return false;
-	for (i = 0; i < nr_ranges; i++) {
-		if (map[i].kind != QUIRE_RANGE_USABLE && map[i].kind != QUIRE_RANGE_RESERVED)
-			return false;
-		if (map[i].end < map[i].start || map[i].end > MAX_PADDR)
-			return false;
-	}
+	if (run->end > last)
+		run->end = last;
 	return true;
 }
 
-/* Pointer minus physical address, if it is the same at both ends of every usable run. */
-static bool find_direct(struct quire *q, const struct quire_range *map, size_t nr_ranges)
+/* Usable runs in the direct map. */
+static bool next_low(const struct quire *q, const struct quire_config *c, quire_pfn_t from, struct run *run)
+{
+	quire_pfn_t end = q->pages.high_memory >> QUIRE_PAGE_SHIFT;
+
+	if (!next_usable(c->map, c->nr_ranges, from, run) || run->start >= end)
+		return false;
+	if (run->end > end)
+		run->end = end;
+	return true;
+}
+
+/* NULL, or why the nodes are not as they must be. The ranges themselves are good. */
+static const char *find_node_fault(const struct quire *q, const struct quire_config *c)
+{
+	size_t nr_nodes = c->nr_nodes ? c->nr_nodes : 1, i, j;
+
+	if (nr_nodes > QUIRE_NR_NODES)
+		return "memory map: more nodes than QUIRE_NR_NODES";
+	for (i = 0; i < c->nr_ranges; i++) {
+		struct run a = frames_of(&c->map[i]);
+
+		if (c->map[i].node >= nr_nodes)
+			return "memory map: a range on a node that is not";
+		for (j = 0; j < i; j++) {
+			struct run b = frames_of(&c->map[j]);
+
+			if (c->map[i].kind == QUIRE_RANGE_USABLE && c->map[j].kind == QUIRE_RANGE_USABLE &&
+			    c->map[i].node != c->map[j].node && a.start < b.end && b.start < a.end)
+				return "memory map: two nodes have one usable frame";
+		}
+	}
+	for (i = 0; c->node_distance && i < nr_nodes * nr_nodes; i++)
+		if (i / nr_nodes == i % nr_nodes ? c->node_distance[i] != QUIRE_LOCAL_DISTANCE
+						 : c->node_distance[i] <= QUIRE_LOCAL_DISTANCE)
+			return "memory map: a distance between nodes that ACPI's SLIT could not have";
+	for (i = 0; c->cpu_node && i < q->nr_cpus; i++)
+		if (c->cpu_node[i] >= nr_nodes)
+			return "memory map: a CPU on a node that is not";
+	return NULL;
+}
+
+/* NULL, or why not. */
+static const char *find_fault(const struct quire *q, const struct quire_config *c)
+{
+	const uint32_t high = 1u << QUIRE_ZONE_HIGHMEM;
+	struct run run;
+	size_t i;
+
+	if (!c->map || c->nr_ranges == 0)
+		return "memory map: it is empty";
+	for (i = 0; i < c->nr_ranges; i++) {
+		const struct quire_range *r = &c->map[i];
+
+		if (r->kind != QUIRE_RANGE_USABLE && r->kind != QUIRE_RANGE_RESERVED)
+			return "memory map: a range of an unknown kind";
+		if (r->end < r->start)
+			return "memory map: a range ends before it begins";
+		if (r->end > MAX_PADDR)
+			return "memory map: an address of more than 52 bits";
+	}
+	if (!next_usable(c->map, c->nr_ranges, 0, &run))
+		return "memory map: no frame is usable";
+	if ((c->zones & 1u << QUIRE_ZONE_NORMAL) == 0 || c->zones >> QUIRE_NR_ZONES != 0)
+		return "memory map: NORMAL is no zone of this machine, or an unknown one is";
+	if (((c->zones & high) != 0) != (c->high_memory != 0))
+		return "memory map: a zone HIGHMEM and the address where it begins go together";
+	if ((c->high_memory & (QUIRE_PAGE_SIZE - 1)) != 0)
+		return "memory map: high memory begins within a frame";
+	if (c->high_memory != 0 && run.start >= c->high_memory >> QUIRE_PAGE_SHIFT)
+		return "memory map: no usable frame lies below high memory";
+	return find_node_fault(q, c);
+}
+
+/* Pointer minus physical address, if it is the same at both ends of every usable run of the direct map. */
+static bool find_direct(struct quire *q, const struct quire_config *c)
 {
 	bool known = false;
 	struct run run;
 	quire_pfn_t at;
 
-	for (at = 0; next_usable(map, nr_ranges, at, &run); at = run.end) {
+	for (at = 0; next_low(q, c, at, &run); at = run.end) {
 		quire_paddr_t first = run.start << QUIRE_PAGE_SHIFT, last = (run.end - 1) << QUIRE_PAGE_SHIFT;
 		uintptr_t direct = (uintptr_t)quire_port_phys_to_virt(q, first) - (uintptr_t)first;
 
@@ -164,22 +243,47 @@ static bool find_direct(struct quire *q, const struct quire_range *map, size_t n
 
 /* Where the descriptors, the two section tables and the frame of zeroes go: all in one run of frames. */
 struct carving {
+	quire_pfn_t last; /* end of memory */
 	uint64_t nr_used_sections;
 	uint64_t bytes;   /* of all */
 	struct run run;   /* where */
 };
 
+/* Where the direct map and each zone end. */
+static void set_bounds(struct quire_pages *p, const struct quire_config *c, struct carving *carving)
+{
+	quire_paddr_t end[QUIRE_NR_ZONES] = { 0 };
+	unsigned z;
+
+	carving->last = end_of_memory(c);
+	p->high_memory = carving->last << QUIRE_PAGE_SHIFT;
+	if (c->high_memory != 0 && c->high_memory < p->high_memory)
+		p->high_memory = c->high_memory;
+
+	if ((c->zones & 1u << QUIRE_ZONE_DMA) != 0)
+		end[QUIRE_ZONE_DMA] = DMA_END;
+	if ((c->zones & 1u << QUIRE_ZONE_DMA32) != 0)
+		end[QUIRE_ZONE_DMA32] = DMA32_END;
+	end[QUIRE_ZONE_NORMAL] = p->high_memory;
+	end[QUIRE_ZONE_HIGHMEM] = MAX_PADDR;
+	for (z = 0; z < QUIRE_NR_ZONES; z++) {
+		if (z < QUIRE_ZONE_HIGHMEM && end[z] > p->high_memory)
+			end[z] = p->high_memory;
+		p->zone_end[z] = end[z] >> QUIRE_PAGE_SHIFT;
+	}
+	p->zones = c->zones;
+}
+
 /* Section numbers, and with them the sizes of all that must be carved. */
-static void measure(struct quire_pages *p, const struct quire_range *map, size_t nr_ranges,
-		    struct carving *carving)
+static void measure(struct quire_pages *p, const struct quire_config *c, struct carving *carving)
 {
 	uint64_t section = 0, sections = 0, last_section;
 	struct run run = { 0, 0 };
 	quire_pfn_t at;
 
-	(void)next_run(map, nr_ranges, RUN_PRESENT, 0, &run);
+	(void)next_present(c, carving->last, 0, &run);
 	p->first_pfn = run.start & ~((UINT64_C(1) << QUIRE_MAX_ORDER) - 1);
-	for (at = 0; next_run(map, nr_ranges, RUN_PRESENT, at, &run); at = run.end)
+	for (at = 0; next_present(c, carving->last, at, &run); at = run.end)
 		p->span_pages = run.end - p->first_pfn;
 
 	p->section_shift = MIN_SECTION_SHIFT;
@@ -189,7 +293,7 @@ static void measure(struct quire_pages *p, const struct quire_range *map, size_t
 	p->nr_sections = last_section + 1;
 
 	while (section <= last_section &&
-	       next_run(map, nr_ranges, RUN_PRESENT, p->first_pfn + (section << p->section_shift), &run)) {
+	       next_present(c, carving->last, p->first_pfn + (section << p->section_shift), &run)) {
 		section = ((run.start - p->first_pfn) >> p->section_shift) + 1;
 		sections++;
 	}
@@ -201,14 +305,14 @@ static void measure(struct quire_pages *p, const struct quire_range *map, size_t
 			 sections * sizeof(uint32_t);
 }
 
-/* The largest usable run; the carving goes to its end, the frame of zeroes before it. */
-static bool place(const struct quire_range *map, size_t nr_ranges, struct carving *carving)
+/* The largest usable run of the direct map; the carving goes to its end, the frame of zeroes before it. */
+static bool place(const struct quire *q, const struct quire_config *c, struct carving *carving)
 {
 	uint64_t frames = frame_up(carving->bytes) + 1;
 	struct run run, best = { 0, 0 };
 	quire_pfn_t at;
 
-	for (at = 0; next_usable(map, nr_ranges, at, &run); at = run.end)
+	for (at = 0; next_low(q, c, at, &run); at = run.end)
 		if (run.end - run.start > best.end - best.start)
 			best = run;
 	carving->run.end = best.end;
@@ -216,42 +320,99 @@ static bool place(const struct quire_range *map, size_t nr_ranges, struct carvin
 	return best.end - best.start >= frames;
 }
 
-static unsigned zone_of(uint32_t zones, quire_pfn_t pfn)
+/*
+ * The zone and node of a present frame, as a place in quire_pages.zone, and the first frame behind it of which that may
+ * not be true. Of a frame in several ranges the usable one speaks, else the first of the map.
+ */
+static unsigned place_of(const struct quire_pages *p, const struct quire_config *c, quire_pfn_t pfn, quire_pfn_t *end)
 {
-	quire_paddr_t pa = pfn << QUIRE_PAGE_SHIFT;
+	unsigned z = 0, node = 0;
+	bool known = false;
+	size_t i;
 
-	if (pa < DMA_END && (zones & (1u << QUIRE_ZONE_DMA)) != 0)
-		return QUIRE_ZONE_DMA;
-	if (pa < DMA32_END && (zones & (1u << QUIRE_ZONE_DMA32)) != 0)
-		return QUIRE_ZONE_DMA32;
-	return QUIRE_ZONE_NORMAL;
+	while (pfn >= p->zone_end[z])
+		z++;
+	*end = p->zone_end[z];
+	for (i = 0; i < c->nr_ranges; i++) {
+		struct run r = frames_of(&c->map[i]);
+		quire_pfn_t bound = pfn < r.start ? r.start : r.end;
+
+		if (r.start == r.end || r.end <= pfn)
+			continue;
+		if (bound < *end)
+			*end = bound;
+		if (r.start <= pfn && (!known || c->map[i].kind == QUIRE_RANGE_USABLE)) {
+			node = c->map[i].node;
+			known = true;
+		}
+	}
+	return node * QUIRE_NR_ZONES + z;
 }
 
-/* First frame above pfn that may be in another zone. */
-static quire_pfn_t zone_limit(quire_pfn_t pfn)
+/* Usable runs but for what is carved out of one of them. */
+static bool next_free(const struct quire_config *c, const struct carving *carving, quire_pfn_t from,
+		      struct run *run)
 {
-	quire_paddr_t pa = pfn << QUIRE_PAGE_SHIFT;
+	if (!next_usable(c->map, c->nr_ranges, from, run))
+		return false;
+	if (run->start >= carving->run.start && run->start < carving->run.end)
+		return next_usable(c->map, c->nr_ranges, carving->run.end, run);
+	if (run->start < carving->run.start && carving->run.start < run->end)
+		run->end = carving->run.start;
+	return true;
+}
 
-	return (pa < DMA_END ? DMA_END : pa < DMA32_END ? DMA32_END : MAX_PADDR) >> QUIRE_PAGE_SHIFT;
+/* Where each zone is and how much it has. */
+static void count_zones(struct quire *q, const struct quire_config *c, const struct carving *carving)
+{
+	struct quire_pages *p = &q->pages;
+	quire_pfn_t pfn, end;
+	struct run run;
+	unsigned z;
+
+	for (pfn = 0; next_present(c, carving->last, pfn, &run); pfn = run.end) {
+		for (pfn = run.start; pfn < run.end; pfn = end) {
+			struct quire_zone *zone = &p->zone[place_of(p, c, pfn, &end)];
+
+			if (end > run.end)
+				end = run.end;
+			if (zone->present_pages == 0)
+				zone->start_pfn = pfn;
+			zone->present_pages += end - pfn;
+			zone->spanned_pages = end - zone->start_pfn;
+		}
+	}
+	for (pfn = 0; next_free(c, carving, pfn, &run); pfn = run.end) {
+		for (pfn = run.start; pfn < run.end; pfn = end) {
+			struct quire_zone *zone = &p->zone[place_of(p, c, pfn, &end)];
+
+			if (end > run.end)
+				end = run.end;
+			zone->managed_pages += end - pfn;
+		}
+	}
+	for (z = 0; z < quire_nr_zones(q); z++)
+		p->total_pages += p->zone[z].managed_pages;
 }
 
 /* Lay the tables out and fill them; every descriptor becomes that of an absent frame, then the present ones reserved. */
-static void build_descriptors(struct quire *q, const struct quire_range *map, size_t nr_ranges,
-			      const struct carving *carving)
+static void build_descriptors(struct quire *q, const struct quire_config *c, const struct carving *carving)
 {
 	struct quire_pages *p = &q->pages;
 	uint64_t i, section = 0, sections = 0;
+	quire_pfn_t pfn, end;
 	struct run run;
-	quire_pfn_t pfn;
 
 	p->map = (struct quire_page *)(p->direct +
 				       (uintptr_t)((carving->run.start + 1) << QUIRE_PAGE_SHIFT));
+	p->own_start = carving->run.start;
+	p->own_end = carving->run.end;
 	p->section_map = (uint32_t *)(void *)(p->map + p->nr_map);
 	p->section_at = p->section_map + p->nr_sections;
 
 	memset(p->section_map, 0, (size_t)p->nr_sections * sizeof(uint32_t));
 	while (section < p->nr_sections &&
-	       next_run(map, nr_ranges, RUN_PRESENT, p->first_pfn + (section << p->section_shift), &run)) {
+	       next_present(c, carving->last, p->first_pfn + (section << p->section_shift), &run)) {
 		section = (run.start - p->first_pfn) >> p->section_shift;
 		p->section_at[sections++] = (uint32_t)section;
 		p->section_map[section++] = (uint32_t)sections;
@@ -264,172 +425,101 @@ static void build_descriptors(struct quire *q, const struct quire_range *map, si
 		page->flags = QUIRE_PG_ABSENT | (uint32_t)QUIRE_PAGE_RESERVED;
 		quire_list_init(&page->lru);
 	}
-	for (pfn = 0; next_run(map, nr_ranges, RUN_PRESENT, pfn, &run); pfn = run.end) {
-		for (pfn = run.start; pfn < run.end; pfn++) {
-			uint64_t offset = pfn - p->first_pfn;
-			uint64_t used = p->section_map[offset >> p->section_shift] - 1u;
-			unsigned z = zone_of(p->zones, pfn);
-			struct quire_zone *zone = &p->zone[z];
+	for (pfn = 0; next_present(c, carving->last, pfn, &run);) {
+		for (pfn = run.start; pfn < run.end;) {
+			unsigned place = place_of(p, c, pfn, &end);
 
-			p->map[(used << p->section_shift) +
-			       (offset & ((UINT64_C(1) << p->section_shift) - 1))].flags =
-				(uint32_t)z << QUIRE_PG_ZONE_SHIFT | (uint32_t)QUIRE_PAGE_RESERVED;
-			if (zone->present_pages++ == 0)
-				zone->start_pfn = pfn;
-			zone->spanned_pages = pfn + 1 - zone->start_pfn;
+			if (end > run.end)
+				end = run.end;
+			for (; pfn < end; pfn++) {
+				uint64_t offset = pfn - p->first_pfn;
+				uint64_t used = p->section_map[offset >> p->section_shift] - 1u;
+
+				p->map[(used << p->section_shift) +
+				       (offset & ((UINT64_C(1) << p->section_shift) - 1))].flags =
+					(uint32_t)place << QUIRE_PG_ZONE_SHIFT | (uint32_t)QUIRE_PAGE_RESERVED;
+			}
 		}
 	}
 }
 
-/* ---- Zones ------------------------------------------------------------------------------- */
-
-static void init_zones(struct quire *q)
-{
-	static const char *const names[QUIRE_NR_ZONES] = { "DMA", "DMA32", "Normal", "HighMem" };
-	unsigned z, order, cpu;
-
-	for (z = 0; z < QUIRE_NR_ZONES; z++) {
-		struct quire_zone *zone = &q->pages.zone[z];
-
-		zone->name = names[z];
-		for (order = 0; order < QUIRE_NR_ORDERS; order++)
-			quire_list_init(&zone->area[order].blocks);
-		for (cpu = 0; cpu < q->nr_cpus; cpu++)
-			quire_list_init(&zone->pcp[cpu].pages);
-	}
-}
-
-/* Hand usable frames to the buddy allocator, in the largest aligned blocks of one zone. */
-static void release(struct quire *q, struct run run)
+/* Hand usable frames to the buddy allocator, in the largest aligned blocks of one zone of one node. */
+static void release(struct quire *q, const struct quire_config *c, struct run run)
 {
 	while (run.start < run.end) {
-		struct quire_page *page = quire_pfn_to_page(q, run.start);
-		unsigned z = zone_of(q->pages.zones, run.start), order = QUIRE_MAX_ORDER;
-		quire_pfn_t i, end = zone_limit(run.start);
-		struct quire_zone *zone = &q->pages.zone[z];
+		quire_pfn_t end, i;
+		struct quire_zone *zone = &q->pages.zone[place_of(&q->pages, c, run.start, &end)];
 
 		if (end > run.end)
 			end = run.end;
-		while ((run.start & ((UINT64_C(1) << order) - 1)) != 0 ||
-		       end - run.start < UINT64_C(1) << order)
-			order--;
-		for (i = 0; i < UINT64_C(1) << order; i++)
-			page[i].flags = quire_free_flags(page[i].flags, 0, 0);
-		zone->managed_pages += UINT64_C(1) << order;
 		quire_spin_lock_raw(q, &zone->lock);
-		quire_zone_put(q, zone, page, order);
+		while (run.start < end) {
+			struct quire_page *page = quire_pfn_to_page(q, run.start);
+			unsigned order = QUIRE_MAX_ORDER;
+
+			while ((run.start & ((UINT64_C(1) << order) - 1)) != 0 ||
+			       end - run.start < UINT64_C(1) << order)
+				order--;
+			for (i = 0; i < UINT64_C(1) << order; i++)
+				page[i].flags = quire_free_flags(page[i].flags, 0, 0);
+			quire_zone_put(q, zone, page, order);
+			run.start += UINT64_C(1) << order;
+		}
 		quire_spin_unlock_raw(q, &zone->lock);
-		run.start += UINT64_C(1) << order;
 	}
 }
 
-static uint64_t square_root(uint64_t v)
+static int refuse(struct quire *q, int err, const char *why)
 {
-	uint64_t root = 0, bit = UINT64_C(1) << 62;
-
-	while (bit > v)
-		bit >>= 2;
-	for (; bit != 0; bit >>= 2) {
-		if (v >= root + bit) {
-			v -= root + bit;
-			root = (root >> 1) + bit;
-		} else {
-			root >>= 1;
-		}
-	}
-	return root;
+	quire_port_log(q, QUIRE_LOG_ERR, why);
+	return err;
 }
 
-/*
- * How much to keep free: the root of the memory, since what is needed at once grows more slowly than
- * what there is. The figures are those of Linux's min_free_kbytes: sqrt(16 * KiB), 128 KiB to 256 MiB,
- * spread over the zones by their size; low and high a quarter and a half above.
- */
-static void set_watermarks(struct quire_pages *p)
+/* Bounds, zones and what must be carved, from the map alone; nothing is touched yet. direct: ask the port for the direct map. */
+static int survey(struct quire *q, const struct quire_config *config, bool direct,
+		  struct carving *carving)
 {
-	uint64_t min_kbytes = square_root((p->total_pages << (QUIRE_PAGE_SHIFT - 10)) * 16);
-	uint64_t min_pages;
-	unsigned z;
+	const char *fault = find_fault(q, config);
 
-	if (min_kbytes < 128)
-		min_kbytes = 128;
-	if (min_kbytes > 262144)
-		min_kbytes = 262144;
-	min_pages = min_kbytes >> (QUIRE_PAGE_SHIFT - 10);
-	for (z = 0; z < QUIRE_NR_ZONES; z++) {
-		struct quire_zone *zone = &p->zone[z];
-		uint64_t min = min_pages * zone->managed_pages / p->total_pages;
-
-		zone->wmark[QUIRE_WMARK_MIN] = min;
-		zone->wmark[QUIRE_WMARK_LOW] = min + min / 4;
-		zone->wmark[QUIRE_WMARK_HIGH] = min + min / 2;
-	}
+	if (fault)
+		return refuse(q, -QUIRE_EINVAL, fault);
+	set_bounds(&q->pages, config, carving);
+	if (direct && !find_direct(q, config))
+		return refuse(q, -QUIRE_EINVAL, "memory map: the direct map is not linear");
+	measure(&q->pages, config, carving);
+	if (!place(q, config, carving))
+		return refuse(q, -QUIRE_ENOMEM, "memory map: no stretch of low memory holds the page descriptors");
+	quire_zones_init(q, config);
+	count_zones(q, config, carving);
+	if (q->pages.total_pages == 0)
+		return refuse(q, -QUIRE_ENOMEM, "memory map: the page descriptors leave no frame");
+	return 0;
 }
 
-/* A batch is a four-thousandth of the zone, at most 32; all lists together hold at most an eighth of it. */
-static void size_lists(struct quire *q)
+int quire_page_survey(struct quire *q, const struct quire_config *config)
 {
-	unsigned z, cpu;
+	struct carving carving;
+	int err = survey(q, config, false, &carving);
 
-	for (z = 0; z < QUIRE_NR_ZONES; z++) {
-		struct quire_zone *zone = &q->pages.zone[z];
-		uint64_t batch = zone->managed_pages / 4096, high, share;
-
-		batch = batch < 1 ? 1 : batch > 32 ? 32 : batch;
-		high = batch * 6;
-		share = zone->managed_pages / 8 / q->nr_cpus;
-		if (high > share)
-			high = share;
-		if (batch > high)
-			batch = high == 0 ? 1 : high; /* without a list one page comes and goes at a time */
-		for (cpu = 0; cpu < q->nr_cpus; cpu++) {
-			zone->pcp[cpu].high = (uint32_t)high;
-			zone->pcp[cpu].batch = (uint32_t)batch;
-		}
-	}
+	if (!err)
+		quire_zones_start(q);
+	return err;
 }
 
-int quire_page_init(struct quire *q, const struct quire_range *map, size_t nr_ranges, uint32_t zones)
+int quire_page_init(struct quire *q, const struct quire_config *config)
 {
 	struct quire_pages *p = &q->pages;
 	struct carving carving;
 	struct run run;
 	quire_pfn_t at;
-	unsigned z;
+	int err = survey(q, config, true, &carving);
 
-	if (!map_is_good(map, nr_ranges) || !next_usable(map, nr_ranges, 0, &run))
-		return -QUIRE_EINVAL;
-	if ((zones & 1u << QUIRE_ZONE_NORMAL) == 0 || (zones & 1u << QUIRE_ZONE_HIGHMEM) != 0 ||
-	    zones >> QUIRE_NR_ZONES != 0)
-		return -QUIRE_EINVAL;
-	if (!find_direct(q, map, nr_ranges))
-		return -QUIRE_EINVAL;
-	p->zones = zones;
-	measure(p, map, nr_ranges, &carving);
-	if (!place(map, nr_ranges, &carving))
-		return -QUIRE_ENOMEM;
-
-	build_descriptors(q, map, nr_ranges, &carving);
-	init_zones(q);
-	for (at = 0; next_usable(map, nr_ranges, at, &run); at = run.end) {
-		struct run behind = { carving.run.end, run.end };
-
-		/* The carving lies within one run. */
-		if (run.start <= carving.run.start && carving.run.start < run.end) {
-			struct run before = { run.start, carving.run.start };
-
-			release(q, before);
-			release(q, behind);
-		} else {
-			release(q, run);
-		}
-	}
-	for (z = 0; z < QUIRE_NR_ZONES; z++)
-		p->total_pages += p->zone[z].managed_pages;
-	if (p->total_pages == 0)
-		return -QUIRE_ENOMEM;
-	set_watermarks(p);
-	size_lists(q);
+	if (err)
+		return err;
+	build_descriptors(q, config, &carving);
+	for (at = 0; next_free(config, &carving, at, &run); at = run.end)
+		release(q, config, run);
+	quire_zones_start(q);
 
 	p->zero_page = quire_pfn_to_page(q, carving.run.start);
 	p->zero_page->refs = 1;

@@ -11,14 +11,45 @@
 
 /* ---- Bytes ------------------------------------------------------------------------------- */
 
+void *quire_page_kmap_high(struct quire *q, struct quire_page *page)
+{
+	if (quire_unlikely(!q->pages.kmap_local)) {
+		quire_report(q, "page: a high page is to be read or written, and there are no kmaps",
+			     quire_page_to_pfn(q, page));
+		return NULL;
+	}
+	return q->pages.kmap_local(q, page);
+}
+
+void quire_page_kunmap_high(struct quire *q, void *ptr)
+{
+	if (ptr)
+		q->pages.kunmap_local(q, ptr);
+}
+
 void quire_page_zero(struct quire *q, struct quire_page *page)
 {
-	quire_port_zero_frame(q, quire_page_to_pfn(q, page) << QUIRE_PAGE_SHIFT);
+	void *bytes;
+
+	if (quire_likely(!quire_page_is_high(page))) {
+		quire_port_zero_frame(q, quire_page_to_pfn(q, page) << QUIRE_PAGE_SHIFT);
+		return;
+	}
+	bytes = quire_page_kmap(q, page);
+	if (bytes)
+		memset(bytes, 0, QUIRE_PAGE_SIZE);
+	quire_page_kunmap(q, bytes);
 }
 
 void quire_page_copy(struct quire *q, struct quire_page *to, struct quire_page *from)
 {
-	memcpy(quire_page_to_virt(q, to), quire_page_to_virt(q, from), QUIRE_PAGE_SIZE);
+	void *t = quire_page_kmap(q, to);
+	void *f = quire_page_kmap(q, from);
+
+	if (t && f)
+		memcpy(t, f, QUIRE_PAGE_SIZE);
+	quire_page_kunmap(q, f);
+	quire_page_kunmap(q, t);
 }
 
 /* ---- The page lock ----------------------------------------------------------------------- */
@@ -81,7 +112,7 @@ uint64_t quire_stat_read(struct quire *q, enum quire_stat stat)
 	for (cpu = 0; cpu < q->nr_cpus; cpu++) {
 		sum += quire_load(&q->pages.stat[cpu].value[stat]);
 		/* Allocations are counted where they happen, under the locks that are held there anyway. */
-		for (z = 0; z < QUIRE_NR_ZONES; z++) {
+		for (z = 0; z < quire_nr_zones(q); z++) {
 			const struct quire_pcp *pcp = &q->pages.zone[z].pcp[cpu];
 
 			if (stat == QUIRE_STAT_PGALLOC)
@@ -90,7 +121,7 @@ uint64_t quire_stat_read(struct quire *q, enum quire_stat stat)
 				sum += (int64_t)quire_load(&pcp->freed);
 		}
 	}
-	for (z = 0; z < QUIRE_NR_ZONES; z++) {
+	for (z = 0; z < quire_nr_zones(q); z++) {
 		if (stat == QUIRE_STAT_PGALLOC)
 			sum += (int64_t)quire_load(&q->pages.zone[z].allocated);
 		if (stat == QUIRE_STAT_PGFREE)
@@ -105,7 +136,7 @@ uint64_t quire_free_pages(struct quire *q)
 	uint64_t sum = 0;
 	unsigned cpu, z;
 
-	for (z = 0; z < QUIRE_NR_ZONES; z++) {
+	for (z = 0; z < quire_nr_zones(q); z++) {
 		sum += quire_load(&q->pages.zone[z].free_pages);
 		for (cpu = 0; cpu < q->nr_cpus; cpu++)
 			sum += quire_load(&q->pages.zone[z].pcp[cpu].count);

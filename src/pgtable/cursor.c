@@ -19,19 +19,22 @@ static void reset_gather(struct quire_cursor *c)
 	c->flush_start = UINT64_MAX;
 	c->flush_end = 0;
 	c->flush_tables = false;
+	c->flush_level = QUIRE_MAX_LEVELS;
 	c->nr_pages = 0;
 }
 
 /*
  * A space that no CPU has loaded needs no flush: whoever loads it later says so first, and then
- * finds the entries gone. The mask is copied, so that the port sees the CPUs of one moment.
+ * finds the entries gone. The mask is copied, so that the port sees the CPUs of one moment. The kernel's
+ * addresses are everywhere.
  */
-static void flush_tlbs(struct quire_cursor *c)
+static void flush_tlbs(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end, unsigned level,
+		       bool tables)
 {
-	struct quire_pgtable *pt = c->pt;
 	uint64_t cpus[QUIRE_ARRAY_SIZE(pt->cpus)];
 	struct quire_tlb_flush flush;
 	uint64_t any = 0;
+	unsigned cpu;
 	size_t i;
 
 	quire_fence();
@@ -40,18 +43,28 @@ static void flush_tlbs(struct quire_cursor *c)
 		cpus[i] = quire_load_acquire(&pt->cpus[i]);
 		any |= cpus[i];
 	}
-	if (!any)
+	if (is_kernels(pt)) {
+		for (cpu = 0; cpu < pt->q->nr_cpus; cpu++)
+			cpus[cpu / 64] |= UINT64_C(1) << cpu % 64;
+	} else if (!any) {
 		return;
+	}
 	flush.root = quire_page_to_pfn(pt->q, pt->root);
 	flush.asid = pt->asid;
-	flush.start = c->flush_start;
-	flush.end = c->flush_end;
-	flush.stride = FMT(pt->fmt)->shift[0];
-	flush.tables = c->flush_tables;
-	flush.kernel = false;
+	flush.start = start;
+	flush.end = end;
+	flush.stride = FMT(pt->fmt)->shift[level];
+	flush.tables = tables;
+	flush.kernel = is_kernels(pt);
 	flush.cpus = cpus;
 	quire_add_relaxed(&pt->flushes, 1);
 	quire_port_tlb_flush(pt->q, &flush);
+}
+
+void quire_pgtable_flush(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end)
+{
+	if (start < end)
+		flush_tlbs(pt, start, end, 0, false);
 }
 
 /*
@@ -73,9 +86,10 @@ static void flush_gather(struct quire_cursor *c)
 	if (others_are_taking(c)) {
 		c->flush_start = c->start;
 		c->flush_end = c->end;
+		c->flush_level = 0;
 	}
-	if (c->flush_start < c->flush_end)
-		flush_tlbs(c);
+	if (c->flush_start < c->flush_end && !(c->flags & QUIRE_CURSOR_LAZY))
+		flush_tlbs(c->pt, c->flush_start, c->flush_end, c->flush_level, c->flush_tables);
 	if (c->counted) {
 		c->counted = false;
 		(void)quire_fetch_sub(&c->pt->taking, 1u);
@@ -91,6 +105,7 @@ void quire_cursor_put_page(struct quire_cursor *c, struct quire_page *page)
 {
 	struct quire *q = c->pt->q;
 
+	quire_assert(q, !(c->flags & QUIRE_CURSOR_LAZY));
 	c->pages[c->nr_pages++] = page;
 	if (c->nr_pages < QUIRE_GATHER_PAGES)
 		return;
@@ -114,14 +129,16 @@ void quire_cursor_put_page(struct quire_cursor *c, struct quire_page *page)
 void quire_cursor_open(struct quire_cursor *c, struct quire_pgtable *pt, quire_uaddr_t start,
 		       quire_uaddr_t end, uint32_t flags)
 {
-	quire_assert(pt->q, start <= end && end <= FMT(pt->fmt)->user_end);
+	quire_assert(pt->q, pt->lowest <= start && start <= end && end <= pt->end);
 	quire_assert(pt->q, ((start | end) & ~QUIRE_PAGE_MASK) == 0);
+	quire_assert(pt->q, (flags & (QUIRE_CURSOR_LAZY | QUIRE_CURSOR_TRIM)) != (QUIRE_CURSOR_LAZY | QUIRE_CURSOR_TRIM));
 	c->pt = pt;
 	c->start = start;
 	c->end = end;
 	c->flags = flags;
 	c->pos = start;
 	c->leaf = NULL;
+	c->level = 0;
 	c->entries = NULL;
 	c->leaf_start = start;
 	c->leaf_end = start;
@@ -136,25 +153,27 @@ static void leave_leaf(struct quire_cursor *c)
 
 	if (!c->leaf)
 		return;
-	trim = (c->flags & QUIRE_CURSOR_TRIM) && table_is_empty(c->leaf);
+	trim = (c->flags & QUIRE_CURSOR_TRIM) && c->level == 0 && table_is_empty(c->leaf);
 	quire_spin_unlock(c->pt->q, table_lock(c->leaf));
 	c->leaf = NULL;
+	c->level = 0;
 	if (trim)
 		gather_empty_tables(c, c->leaf_start, 0);
 }
 
-/* leaf covers addr and is locked. */
-static void enter_leaf(struct quire_cursor *c, struct quire_page *leaf, void *entries,
+/* leaf, at level, covers addr and is locked. Of a table that reaches up to 2^64 the end is 0. */
+static void enter_leaf(struct quire_cursor *c, struct quire_page *leaf, unsigned level, void *entries,
 		       quire_uaddr_t addr)
 {
 	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
-	quire_uaddr_t base = table_base(fmt, 0, addr);
-	quire_uaddr_t end = base + (UINT64_C(1) << table_shift(fmt, 0));
+	quire_uaddr_t base = table_base(fmt, level, addr);
+	quire_uaddr_t last = base + ((UINT64_C(1) << table_shift(fmt, level)) - 1);
 
 	c->leaf = leaf;
+	c->level = level;
 	c->entries = entries;
 	c->leaf_start = base > c->start ? base : c->start;
-	c->leaf_end = end < c->end ? end : c->end;
+	c->leaf_end = last < c->end - 1 ? last + 1 : c->end;
 	c->pos = c->leaf_end;
 }
 
@@ -186,31 +205,42 @@ bool quire_cursor_next_leaf(struct quire_cursor *c)
 		c->pos = c->end;
 		return false;
 	}
-	enter_leaf(c, leaf, entries, addr);
+	enter_leaf(c, leaf, 0, entries, addr);
 	return true;
 }
 
-bool quire_cursor_seek(struct quire_cursor *c, quire_uaddr_t addr)
+static bool seek(struct quire_cursor *c, quire_uaddr_t addr, unsigned level)
 {
 	struct quire *q = c->pt->q;
 	struct quire_page *leaf;
 	void *entries;
 
 	quire_assert(q, addr >= c->start && addr < c->end);
-	if (c->leaf && addr >= c->leaf_start && addr < c->leaf_end)
+	if (c->leaf && c->level == level && addr >= c->leaf_start && addr < c->leaf_end)
 		return true;
 	leave_leaf(c);
 	quire_grace_enter(q);
 	do {
-		leaf = quire_walk_leaf(c->pt, addr, &entries);
+		leaf = quire_walk_table(c->pt, addr, level, &entries);
 	} while (leaf && !lock_if_linked(q, leaf));
 	quire_grace_leave(q);
 	if (!leaf) {
 		c->pos = quire_page_down(addr);
 		return false;
 	}
-	enter_leaf(c, leaf, entries, addr);
+	enter_leaf(c, leaf, level, entries, addr);
 	return true;
+}
+
+bool quire_cursor_seek(struct quire_cursor *c, quire_uaddr_t addr)
+{
+	return seek(c, addr, 0);
+}
+
+bool quire_cursor_seek_level(struct quire_cursor *c, quire_uaddr_t addr, unsigned level)
+{
+	quire_assert(c->pt->q, level <= root_level(FMT(c->pt->fmt)));
+	return seek(c, addr, level);
 }
 
 void quire_cursor_leave(struct quire_cursor *c)
@@ -230,7 +260,16 @@ static unsigned index_of(struct quire_cursor *c, quire_uaddr_t addr)
 {
 	quire_assert(c->pt->q, c->leaf && addr >= c->leaf_start && addr < c->leaf_end);
 	quire_spin_assert(c->pt->q, table_lock(c->leaf));
-	return entry_index(FMT(c->pt->fmt), 0, addr);
+	return entry_index(FMT(c->pt->fmt), c->level, addr);
+}
+
+/* The entry at addr has changed for the worse. */
+static void mark_entry(struct quire_cursor *c, quire_uaddr_t addr)
+{
+	unsigned shift = FMT(c->pt->fmt)->shift[c->level];
+
+	addr = addr >> shift << shift;
+	gather_mark(c, addr, addr + (UINT64_C(1) << shift));
 }
 
 quire_pte_t quire_cursor_get(struct quire_cursor *c, quire_uaddr_t addr)
@@ -246,10 +285,10 @@ quire_uaddr_t quire_cursor_next_used(struct quire_cursor *c, quire_uaddr_t addr)
 	if (addr >= c->leaf_end || table_is_empty(c->leaf))
 		return c->leaf_end;
 	first = index_of(c, addr);
-	i = entry_scan(fmt, c->entries, first, entry_index(fmt, 0, c->leaf_end - 1));
+	i = entry_scan(fmt, c->entries, first, entry_index(fmt, c->level, c->leaf_end - 1));
 	if (i == first)
 		return addr;
-	addr = quire_page_down(addr) + ((uint64_t)(i - first) << QUIRE_PAGE_SHIFT);
+	addr = ((addr >> fmt->shift[c->level]) + (i - first)) << fmt->shift[c->level];
 	return addr < c->leaf_end ? addr : c->leaf_end;
 }
 
@@ -293,7 +332,7 @@ quire_pte_t quire_cursor_replace(struct quire_cursor *c, quire_uaddr_t addr, qui
 		table_count(c->leaf, pte ? 1 : -1);
 	/* Not only a present one: whoever took its presence (mprotect, a move) may not have flushed yet. */
 	if (quire_pte_kind(fmt, old) == QUIRE_PTE_PAGE)
-		gather_mark(c, quire_page_down(addr), quire_page_down(addr) + QUIRE_PAGE_SIZE);
+		mark_entry(c, addr);
 	return old;
 }
 
@@ -331,7 +370,7 @@ void quire_cursor_protect(struct quire_cursor *c, quire_uaddr_t addr, quire_pteb
 	if (!pte_present(fmt, old))
 		return;
 	if (quire_pte_bits(fmt, old) & ~quire_pte_bits(fmt, new) & RIGHTS)
-		gather_mark(c, quire_page_down(addr), quire_page_down(addr) + QUIRE_PAGE_SIZE);
+		mark_entry(c, addr);
 	else
 		quire_port_tlb_flush_local(c->pt->q, c->pt->asid, addr);
 }

@@ -119,6 +119,35 @@ quire_ptebits_t quire_pte_bits(const struct quire_pgfmt *format, quire_pte_t pte
 	return pte_present(fmt, pte) ? bits : bits & ~QUIRE_PTE_READ;
 }
 
+/* The modes of a format take each other's place, so all bits of any are the field. */
+static quire_pte_t cache_field(const struct quire_pgfmt *fmt)
+{
+	quire_pte_t field = 0;
+	unsigned mode;
+
+	for (mode = 0; mode < QUIRE_NR_CACHE_MODES; mode++)
+		field |= fmt->cache[mode];
+	return field;
+}
+
+quire_pte_t quire_pte_set_cache(const struct quire_pgfmt *format, quire_pte_t pte, enum quire_cache_mode mode)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+
+	return (pte & ~cache_field(fmt)) | fmt->cache[mode];
+}
+
+enum quire_cache_mode quire_pte_cache(const struct quire_pgfmt *format, quire_pte_t pte)
+{
+	const struct quire_pgfmt *fmt = FMT(format);
+	quire_pte_t field = cache_field(fmt);
+	unsigned mode = QUIRE_NR_CACHE_MODES - 1;
+
+	while (mode > 0 && (field == 0 || (pte & field) != fmt->cache[mode]))
+		mode--;
+	return (enum quire_cache_mode)mode;
+}
+
 quire_pte_t quire_pte_modify(const struct quire_pgfmt *format, quire_pte_t pte,
 			     quire_ptebits_t rights)
 {

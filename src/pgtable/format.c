@@ -22,6 +22,10 @@
  * NX limit everything below, so tables get all rights and leaves decide. Tables get A at once: the
  * processor would set it at the first walk.
  *
+ * PAT, PCD and PWT are the number of a memory type in IA32_PAT (12.12). PAT stays 0: it stands in another
+ * place in a large leaf. Of the four types that are left the host sets number 1 to write-combining, and
+ * leaves 0, write-back, and 3, uncached, as they are after reset. A host that does not set it gets write-through.
+ *
  * Where P is 0 the processor ignores all other bits (4.5.4, last paragraph of each table's text).
  * What the bits that it ignores mean here:
  *
@@ -33,6 +37,8 @@
 #define X86_P (UINT64_C(1) << 0)
 #define X86_RW (UINT64_C(1) << 1)
 #define X86_US (UINT64_C(1) << 2)
+#define X86_PWT (UINT64_C(1) << 3)
+#define X86_PCD (UINT64_C(1) << 4)
 #define X86_A (UINT64_C(1) << 5)
 #define X86_D (UINT64_C(1) << 6)
 #define X86_PS (UINT64_C(1) << 7)
@@ -44,6 +50,9 @@
 #define X86_ADDRESS UINT64_C(0x000ffffffffff000)
 #define X86_SOFT_KIND UINT64_C(0x000000000000000e)
 #define X86_SOFT_PAYLOAD UINT64_C(0x07fffffffffff000)
+
+/* In the order of enum quire_cache_mode. */
+#define X86_CACHE { 0, X86_PWT, X86_PCD | X86_PWT }
 
 /* Where there is an NX; in the order of QUIRE_PTE_*. */
 #define X86_NX_BITS                                                 \
@@ -69,6 +78,7 @@
 	.table = X86_P | X86_RW | X86_US | X86_A,                   \
 	.table_root = X86_P | X86_RW | X86_US | X86_A,              \
 	.table_mask = X86_P | X86_PS,                               \
+	.cache = X86_CACHE,                                         \
 	.bit = { X86_NX_BITS },                                     \
 	.soft_kind = X86_SOFT_KIND,                                 \
 	.soft_payload = X86_SOFT_PAYLOAD
@@ -157,6 +167,7 @@ const struct quire_pgfmt quire_pgfmt_i386 = {
 	.table = X86_P | X86_RW | X86_US | X86_A,
 	.table_root = X86_P | X86_RW | X86_US | X86_A,
 	.table_mask = X86_P | X86_PS,
+	.cache = X86_CACHE,
 	.bit = {
 		{ .grant = X86_P },             /* READ */
 		{ .grant = X86_RW },            /* WRITE */
@@ -217,6 +228,7 @@ const struct quire_pgfmt quire_pgfmt_pae = {
 	.table = X86_P | X86_RW | X86_US | X86_A,
 	.table_root = X86_P,
 	.table_mask = X86_P | X86_PS,
+	.cache = X86_CACHE,
 	.bit = { X86_NX_BITS },
 	.soft_kind = X86_SOFT_KIND,
 	.soft_payload = X86_SOFT_PAYLOAD,

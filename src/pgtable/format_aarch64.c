@@ -16,8 +16,9 @@
  * address, and in 63:59 limits for all below, which stay 0. With granules of 16 and 64 KiB the
  * address begins at bit 14 and 16, and what lies between there and bit 12 is 0.
  *
- * What stays the same in all leaves: AttrIndx 0, which the host gives normal write-back memory in
- * MAIR_EL1; SH 3, inner shareable; Contiguous, GP, NS and PBHA 0.
+ * AttrIndx is the number of a memory type in MAIR_EL1, where the host has 0 normal write-back memory, 1
+ * normal memory that is not cached, and 2 Device-nGnRE. What stays the same in all leaves: SH 3, inner
+ * shareable; Contiguous, GP, NS and PBHA 0.
  *
  * AP[2] says read-only, and keeps more than one thing. DBM marks what may be written, and a page
  * that may be written but is clean has AP[2] = 1 too. Hardware that marks pages (FEAT_HAFDBS,
@@ -68,6 +69,8 @@
 	.table = A64_VALID | A64_TABLE_OR_PAGE,                        \
 	.table_root = A64_VALID | A64_TABLE_OR_PAGE,                   \
 	.table_mask = A64_VALID | A64_TABLE_OR_PAGE,                   \
+	.cache = { 0, UINT64_C(1) << 2, UINT64_C(2) << 2 },            \
+	.kernel_apart = true,                                          \
 	.bit = {                                                       \
 		{ .grant = A64_VALID },         /* READ */             \
 		{ .grant = A64_DBM },           /* WRITE */            \

@@ -221,10 +221,21 @@ static inline quire_pte_t pte_table(const struct quire_pgfmt *fmt, unsigned leve
 	       (level == root_level(fmt) ? fmt->table_root : fmt->table);
 }
 
-/* The highest level whose tables come and go; those above live as long as the space. */
-static inline unsigned highest_unlinked(const struct quire_pgfmt *fmt)
+/* The kernel's own tables, rather than a user space's. */
+static inline bool is_kernels(const struct quire_pgtable *pt)
 {
-	return root_level(fmt) - (fmt->root_fixed ? 2u : 1u);
+	return pt->asid == 0;
+}
+
+/*
+ * The tables that come and go are those at levels below this; those from here on live as long as the
+ * space. What the kernel's root points to, other roots point to as well.
+ */
+static inline unsigned lowest_kept(const struct quire_pgtable *pt)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+
+	return root_level(fmt) - (fmt->root_fixed || is_kernels(pt) ? 1u : 0u);
 }
 
 /* The table's lock is its descriptor's aux. */
@@ -255,10 +266,11 @@ static inline bool table_is_stale(const struct quire_page *table)
 /* ---- Walks, links (table.c) ---------------------------------------------------------------- */
 
 /*
- * The leaf table that covers addr and where its entries lie, or NULL. Under a grace period: whoever
+ * The table at level that covers addr and where its entries lie, or NULL. Under a grace period: whoever
  * wants to change it locks it and looks whether it has become stale.
  */
-struct quire_page *quire_walk_leaf(struct quire_pgtable *pt, quire_uaddr_t addr, void **entries);
+struct quire_page *quire_walk_table(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned level,
+				    void **entries);
 
 /*
  * The leaf table that covers the lowest address of [*addr, end) that any does; *addr goes up to the
@@ -275,6 +287,12 @@ struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t 
 bool quire_tables_unlink(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned lowest,
 			 struct quire_list *tables);
 
+/*
+ * A table for level that covers base and up, empty, that nobody sees yet; NULL: no memory. And back again.
+ */
+struct quire_page *quire_table_new(struct quire_pgtable *pt, unsigned level, uint64_t base);
+void quire_table_free_new(struct quire_pgtable *pt, struct quire_page *table, unsigned level);
+
 /* Free unlinked tables after a grace period. The hardware has forgotten them: after the flush. */
 void quire_tables_free(struct quire *q, struct quire_list *tables);
 
@@ -286,6 +304,8 @@ static inline void gather_mark(struct quire_cursor *c, quire_uaddr_t start, quir
 		c->flush_start = start;
 	if (end > c->flush_end)
 		c->flush_end = end;
+	if (c->level < c->flush_level)
+		c->flush_level = c->level;
 	/* An entry's leaf is locked meanwhile: who finds the entry changed finds this. */
 	if ((c->flags & QUIRE_CURSOR_TAKES) && !c->counted) {
 		c->counted = true;

@@ -69,8 +69,8 @@ static bool lock_both(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_
 
 	quire_grace_enter(q);
 	for (;;) {
-		src->leaf = quire_walk_leaf(pt, from, &src->entries);
-		dst->leaf = quire_walk_leaf(pt, to, &dst->entries);
+		src->leaf = quire_walk_table(pt, from, 0, &src->entries);
+		dst->leaf = quire_walk_table(pt, to, 0, &dst->entries);
 		both = src->leaf && dst->leaf;
 		if (!both)
 			break;
@@ -123,7 +123,7 @@ static bool is_empty(struct quire_pgtable *pt, quire_uaddr_t addr, uint64_t byte
 	bool empty;
 
 	quire_grace_enter(pt->q);
-	empty = !quire_walk_leaf(pt, addr, &entries) ||
+	empty = !quire_walk_table(pt, addr, 0, &entries) ||
 		entry_scan(fmt, entries, first, last) > last;
 	quire_grace_leave(pt->q);
 	return empty;

@@ -45,34 +45,98 @@ static void table_give_back(struct quire *q, struct quire_page *table)
 	quire_page_free(q, table, 0);
 }
 
-/* The kernel's part of the root belongs to somebody else. */
-static unsigned last_user_entry(const struct quire_pgfmt *fmt, unsigned level)
+struct quire_page *quire_table_new(struct quire_pgtable *pt, unsigned level, uint64_t base)
 {
-	return level == root_level(fmt) ? entry_index(fmt, level, fmt->user_end - 1)
-					: nr_entries(fmt, level) - 1;
+	struct quire_page *table = table_alloc(pt->q);
+
+	if (table)
+		table_prepare(pt, table, level, base);
+	return table;
+}
+
+void quire_table_free_new(struct quire_pgtable *pt, struct quire_page *table, unsigned level)
+{
+	table_uncount(pt, level);
+	table_give_back(pt->q, table);
+}
+
+/* The entries of a table that are this space's: the kernel's part of a user space's root is not, and the reverse. */
+static unsigned first_entry(const struct quire_pgtable *pt, unsigned level)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+
+	return level == root_level(fmt) ? entry_index(fmt, level, pt->lowest) : 0;
+}
+
+static unsigned last_entry(const struct quire_pgtable *pt, unsigned level)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+
+	return level == root_level(fmt) ? entry_index(fmt, level, pt->end - 1) : nr_entries(fmt, level) - 1;
 }
 
 /* The tables below a root whose entries cannot be changed while it is loaded. */
 static int fill_root(struct quire_pgtable *pt)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
-	const unsigned root = root_level(fmt), last = last_user_entry(fmt, root);
+	const unsigned root = root_level(fmt), first = first_entry(pt, root), last = last_entry(pt, root);
 	void *entries = table_entries(pt->q, quire_page_to_pfn(pt->q, pt->root));
 	unsigned i;
 
-	for (i = 0; i <= last; i++) {
-		struct quire_page *table = table_alloc(pt->q);
+	for (i = first; i <= last; i++) {
+		struct quire_page *table = quire_table_new(pt, root - 1, (uint64_t)i << fmt->shift[root]);
 
 		if (!table)
 			return -QUIRE_ENOMEM;
-		table_prepare(pt, table, root - 1, (uint64_t)i << fmt->shift[root]);
 		entry_store(fmt, entries, i, pte_table(fmt, root, quire_page_to_pfn(pt->q, table)));
 		table_count(pt->root, 1);
 	}
 	return 0;
 }
 
-int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *format)
+/*
+ * What the kernel's root says now goes into the new one. What it will say in addition comes by
+ * quire_kernel_fault(). An entry, once there, stays, but for a large leaf that is split: see kernel.c.
+ */
+static void copy_kernel_entries(struct quire_pgtable *pt)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	struct quire_pgtable *kernel = pt->q->kernel;
+	const unsigned root = root_level(fmt);
+	void *to = table_entries(pt->q, quire_page_to_pfn(pt->q, pt->root)), *from;
+	unsigned i, last;
+
+	if (!kernel || kernel->fmt != fmt || fmt->kernel_apart)
+		return;
+	from = table_entries(pt->q, quire_page_to_pfn(pt->q, kernel->root));
+	last = last_entry(kernel, root);
+	quire_spin_lock(pt->q, table_lock(kernel->root));
+	for (i = entry_scan(fmt, from, first_entry(kernel, root), last); i <= last;
+	     i = entry_scan(fmt, from, i + 1, last))
+		entry_store(fmt, to, i, entry_load(fmt, from, i));
+	quire_list_add(&kernel->link, &pt->link);
+	quire_spin_unlock(pt->q, table_lock(kernel->root));
+}
+
+/* No root's copy is brought up to date any more. */
+static void leave_kernel(struct quire_pgtable *pt)
+{
+	struct quire_pgtable *kernel = pt->q->kernel;
+
+	if (kernel == pt) {
+		quire_assert(pt->q, quire_list_empty(&pt->link));
+		pt->q->kernel = NULL;
+	} else if (kernel) {
+		/* A root next to this one in the list may be leaving: even the look takes the lock. */
+		quire_spin_lock(pt->q, table_lock(kernel->root));
+		if (!quire_list_empty(&pt->link))
+			quire_list_del(&pt->link);
+		quire_spin_unlock(pt->q, table_lock(kernel->root));
+	}
+}
+
+static int init_tables(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *format,
+		       uint64_t lowest, uint64_t end)
 {
 	const struct quire_pgfmt *fmt = FMT(format);
 	size_t i;
@@ -81,8 +145,11 @@ int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct q
 		return -QUIRE_EINVAL;
 	pt->q = q;
 	pt->fmt = fmt;
+	pt->lowest = lowest;
+	pt->end = end;
 	pt->flushes = 0;
 	pt->taking = 0;
+	quire_list_init(&pt->link);
 	for (i = 0; i < QUIRE_ARRAY_SIZE(pt->tables); i++)
 		pt->tables[i] = 0;
 	for (i = 0; i < QUIRE_ARRAY_SIZE(pt->cpus); i++)
@@ -95,8 +162,49 @@ int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct q
 		quire_pgtable_destroy(pt);
 		return -QUIRE_ENOMEM;
 	}
+	return 0;
+}
+
+int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *fmt)
+{
+	int err = init_tables(q, pt, fmt, 0, fmt->user_end);
+
+	if (err)
+		return err;
+	copy_kernel_entries(pt);
 	pt->asid = quire_fetch_add(&q->next_asid, 1) + 1;
 	return 0;
+}
+
+void quire_kernel_range(const struct quire_pgfmt *fmt, quire_kaddr_t *lowest, quire_kaddr_t *end)
+{
+	*lowest = fmt->user_end;
+	*end = UINT64_C(1) << fmt->va_bits % 64;
+	if (fmt->va_signed)
+		*lowest = ~(uint64_t)0 << (fmt->va_bits - 1);
+	else if (fmt->kernel_apart)
+		*lowest = ~(uint64_t)0 << fmt->va_bits;
+	/* The last page of 2^64 is nobody's, so that no end is 0. */
+	if (fmt->va_signed || fmt->kernel_apart)
+		*end = QUIRE_PAGE_MASK;
+}
+
+int quire_pgtable_init_kernel(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *fmt,
+			      quire_kaddr_t lowest, quire_kaddr_t end)
+{
+	quire_kaddr_t first, beyond;
+	int err;
+
+	if (q->kernel)
+		return -QUIRE_EBUSY;
+	quire_kernel_range(fmt, &first, &beyond);
+	if (lowest < first || lowest >= end || end > beyond || ((lowest | end) & ~QUIRE_PAGE_MASK) != 0)
+		return -QUIRE_EINVAL;
+	pt->asid = 0;
+	err = init_tables(q, pt, fmt, lowest, end);
+	if (!err)
+		q->kernel = pt;
+	return err;
 }
 
 /*
@@ -116,7 +224,7 @@ static void tour_begin(struct tour *t, struct quire_pgtable *pt)
 	t->pt = pt;
 	t->level = root_level(FMT(pt->fmt));
 	t->table[t->level] = pt->root;
-	t->next[t->level] = 0;
+	t->next[t->level] = first_entry(pt, t->level);
 	t->strange = false;
 }
 
@@ -128,7 +236,7 @@ static struct quire_page *tour_next(struct tour *t, unsigned *level)
 	if (t->level > root_level(fmt))
 		return NULL;
 	while (t->level > 0) {
-		unsigned last = last_user_entry(fmt, t->level);
+		unsigned last = last_entry(t->pt, t->level);
 		void *entries = table_entries(q, quire_page_to_pfn(q, t->table[t->level]));
 		unsigned i = entry_scan(fmt, entries, t->next[t->level], last);
 		quire_pte_t pte;
@@ -138,7 +246,7 @@ static struct quire_page *tour_next(struct tour *t, unsigned *level)
 		t->next[t->level] = i + 1;
 		pte = entry_load(fmt, entries, i);
 		if (!pte_is_table(fmt, pte)) {
-			t->strange = true;
+			t->strange |= !pte_present(fmt, pte) || !(fmt->large_levels >> t->level & 1);
 			continue;
 		}
 		t->level--;
@@ -155,9 +263,10 @@ void quire_pgtable_destroy(struct quire_pgtable *pt)
 	struct tour t;
 	unsigned level;
 
+	leave_kernel(pt);
 	tour_begin(&t, pt);
 	while ((table = tour_next(&t, &level))) {
-		quire_assert(pt->q, level > 0 || table_is_empty(table));
+		quire_assert(pt->q, level > 0 || is_kernels(pt) || table_is_empty(table));
 		table_uncount(pt, level);
 		table_give_back(pt->q, table);
 	}
@@ -202,9 +311,9 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt)
 	tour_begin(&t, pt);
 	while ((table = tour_next(&t, &level))) {
 		void *entries = table_entries(pt->q, quire_page_to_pfn(pt->q, table));
-		unsigned i, used = 0, last = last_user_entry(fmt, level);
+		unsigned i, used = 0, last = last_entry(pt, level);
 
-		for (i = entry_scan(fmt, entries, 0, last); i <= last;
+		for (i = entry_scan(fmt, entries, first_entry(pt, level), last); i <= last;
 		     i = entry_scan(fmt, entries, i + 1, last))
 			used++;
 		if (used != quire_load(&table->maps))
@@ -220,7 +329,7 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt)
 		tables[level]++;
 	}
 	if (t.strange)
-		return "pgtable: an upper entry is empty or points to a table";
+		return "pgtable: an upper entry is empty, a large leaf or points to a table";
 	if (quire_load(&pt->taking) != 0)
 		return "pgtable: nobody has a flush to make in a quiet space";
 	for (level = 0; level <= root_level(fmt); level++) {
@@ -232,13 +341,14 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt)
 
 /* ---- Walks without a lock ---------------------------------------------------------------- */
 
-struct quire_page *quire_walk_leaf(struct quire_pgtable *pt, quire_uaddr_t addr, void **entries)
+struct quire_page *quire_walk_table(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned lowest,
+				    void **entries)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	quire_pfn_t pfn = quire_page_to_pfn(pt->q, pt->root);
 	unsigned level;
 
-	for (level = root_level(fmt); level > 0; level--) {
+	for (level = root_level(fmt); level > lowest; level--) {
 		void *table = table_entries(pt->q, pfn);
 		quire_pte_t pte = entry_load(fmt, table, entry_index(fmt, level, addr));
 
@@ -283,7 +393,7 @@ struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t 
 				*addr = base + ((uint64_t)i << fmt->shift[level]);
 			pte = entry_load(fmt, table, i);
 			if (!pte_is_table(fmt, pte)) {
-				/* Unlinked since the scan. */
+				/* A large leaf, or unlinked since the scan. */
 				*addr = base + ((uint64_t)(i + 1) << fmt->shift[level]);
 				break;
 			}
@@ -303,15 +413,41 @@ quire_pte_t quire_pgtable_peek(struct quire_pgtable *pt, quire_uaddr_t addr)
 	void *entries;
 
 	quire_assert(pt->q, quire_in_grace(pt->q));
-	if (addr >= fmt->user_end || !quire_walk_leaf(pt, addr, &entries))
+	if (addr < pt->lowest || addr >= pt->end || !quire_walk_table(pt, addr, 0, &entries))
 		return 0;
 	return entry_load(fmt, entries, entry_index(fmt, 0, addr));
 }
 
+quire_pte_t quire_pgtable_lookup(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned *level)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	quire_pfn_t pfn = quire_page_to_pfn(pt->q, pt->root);
+	quire_pte_t pte = 0;
+
+	quire_assert(pt->q, quire_in_grace(pt->q));
+	*level = root_level(fmt);
+	if (addr < pt->lowest || addr >= pt->end)
+		return 0;
+	for (;; (*level)--) {
+		pte = entry_load(fmt, table_entries(pt->q, pfn), entry_index(fmt, *level, addr));
+		if (*level == 0 || !pte_is_table(fmt, pte))
+			return pte;
+		pfn = pte_pfn(fmt, pte);
+	}
+}
+
 /* ---- Linking ----------------------------------------------------------------------------- */
 
-/* How many tables leaves of [start, end) lack. */
-static uint64_t count_missing(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end)
+/* Behind the table at level around addr, or end if that comes first. */
+static uint64_t behind_table(const struct quire_pgfmt *fmt, unsigned level, uint64_t addr, uint64_t end)
+{
+	uint64_t last = table_base(fmt, level, addr) + ((UINT64_C(1) << table_shift(fmt, level)) - 1);
+
+	return last < end - 1 ? last + 1 : end;
+}
+
+/* How many tables are lacking so that there is one at lowest for each address of [start, end). */
+static uint64_t count_missing(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end, unsigned lowest)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	quire_uaddr_t addr = start;
@@ -323,7 +459,7 @@ static uint64_t count_missing(struct quire_pgtable *pt, quire_uaddr_t start, qui
 		unsigned level;
 
 		quire_grace_enter(pt->q);
-		for (level = root_level(fmt); level > 0; level--) {
+		for (level = root_level(fmt); level > lowest; level--) {
 			void *entries = table_entries(pt->q, pfn);
 			quire_pte_t pte = entry_load(fmt, entries, entry_index(fmt, level, addr));
 
@@ -333,12 +469,9 @@ static uint64_t count_missing(struct quire_pgtable *pt, quire_uaddr_t start, qui
 		}
 		quire_grace_leave(pt->q);
 
-		/* level tables are lacking around addr, as far as one there would reach */
-		stop = table_base(fmt, level ? level - 1 : 0, addr);
-		stop += UINT64_C(1) << table_shift(fmt, level ? level - 1 : 0);
-		if (stop > end)
-			stop = end;
-		while (level-- > 0) {
+		/* The tables below level are lacking around addr, as far as the first of them would reach. */
+		stop = behind_table(fmt, level > lowest ? level - 1 : lowest, addr, end);
+		while (level-- > lowest) {
 			unsigned shift = table_shift(fmt, level);
 
 			missing += ((stop - 1) >> shift) - (addr >> shift) + 1;
@@ -348,8 +481,8 @@ static uint64_t count_missing(struct quire_pgtable *pt, quire_uaddr_t start, qui
 	return missing;
 }
 
-/* Make the tables above addr out of the reserve; false when the reserve is used up. */
-static bool link_leaf(struct quire_pgtable *pt, quire_uaddr_t addr, struct quire_list *reserve)
+/* Make the tables from lowest up around addr out of the reserve; false when the reserve is used up. */
+static bool link_tables(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned lowest, struct quire_list *reserve)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	struct quire *q = pt->q;
@@ -359,7 +492,7 @@ static bool link_leaf(struct quire_pgtable *pt, quire_uaddr_t addr, struct quire
 	quire_grace_enter(q);
 again:
 	table = pt->root;
-	for (level = root_level(fmt); level > 0; level--) {
+	for (level = root_level(fmt); level > lowest; level--) {
 		void *entries = table_entries(q, quire_page_to_pfn(q, table));
 		unsigned i = entry_index(fmt, level, addr);
 		quire_pte_t pte = entry_load(fmt, entries, i);
@@ -402,17 +535,17 @@ again:
  * writer perhaps, who counts on it (mremap, guards) while we, a fault, have no lock. Leaves before
  * it are there only in a range of several, which is always a writer's, and there is just one.
  */
-static void unpopulate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t addr)
+static void unpopulate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t addr, unsigned lowest)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	struct quire_cursor c;
 
 	quire_cursor_open(&c, pt, start, start, 0);
 	while (start < addr) {
-		gather_empty_tables(&c, start, 0);
-		start = table_base(fmt, 0, start) + (UINT64_C(1) << table_shift(fmt, 0));
+		gather_empty_tables(&c, start, lowest);
+		start = behind_table(fmt, lowest, start, addr);
 	}
-	gather_empty_tables(&c, addr, 1);
+	gather_empty_tables(&c, addr, lowest + 1);
 	quire_cursor_close(&c);
 }
 
@@ -421,7 +554,8 @@ static void unpopulate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uadd
  * when a trim takes a table away in between does a second round follow, which may fail after the
  * first has linked something.
  */
-int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end)
+int quire_tables_populate_level(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end,
+				unsigned level)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	struct quire *q = pt->q;
@@ -430,10 +564,10 @@ int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_u
 	bool linked = false;
 	int err = 0;
 
-	quire_assert(q, start <= end && end <= fmt->user_end);
+	quire_assert(q, pt->lowest <= start && start <= end && end <= pt->end);
 	quire_list_init(&reserve);
 	while (addr < end && !err) {
-		uint64_t missing = count_missing(pt, addr, end);
+		uint64_t missing = count_missing(pt, addr, end, level);
 
 		quire_list_for_each(pos, tmp, &reserve) {
 			if (missing)
@@ -447,8 +581,8 @@ int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_u
 			else
 				err = -QUIRE_ENOMEM;
 		}
-		while (addr < end && !err && link_leaf(pt, addr, &reserve))
-			addr = table_base(fmt, 0, addr) + (UINT64_C(1) << table_shift(fmt, 0));
+		while (addr < end && !err && link_tables(pt, addr, level, &reserve))
+			addr = behind_table(fmt, level, addr, end);
 		linked |= !err;
 	}
 	quire_list_for_each(pos, tmp, &reserve) {
@@ -458,8 +592,13 @@ int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_u
 		quire_page_free(q, table, 0);
 	}
 	if (err && linked)
-		unpopulate(pt, start, addr);
+		unpopulate(pt, start, addr, level);
 	return err;
+}
+
+int quire_tables_populate(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end)
+{
+	return quire_tables_populate_level(pt, start, end, 0);
 }
 
 int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to,
@@ -514,7 +653,7 @@ again:
 			break;
 		path[level - 1] = quire_pfn_to_page(q, pte_pfn(fmt, pte));
 	}
-	for (; level >= lowest && level <= highest_unlinked(fmt) && table_is_empty(path[level]);
+	for (; level >= lowest && level < lowest_kept(pt) && table_is_empty(path[level]);
 	     level++) {
 		struct quire_page *child = path[level], *parent = path[level + 1];
 		void *entries = table_entries(q, quire_page_to_pfn(q, parent));

@@ -24,6 +24,9 @@ int quire_emitter_finish(struct emitter *e);
 /* "name" left in width columns, value right in 8, " kB\n"; value is in bytes. */
 void quire_emit_kb(struct emitter *e, const char *name, unsigned width, uint64_t bytes);
 
+/* meminfo's lines about the direct map; none where there is no kernel address space. */
+void quire_emit_direct_map(struct emitter *e, struct quire *q);
+
 /* One area as it was at some moment, with references that keep its names alive. */
 struct area_view {
 	struct quire_vma vma; /* a copy of the area's fields; not linked to anything */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The texts about the whole machine: /proc/meminfo, buddyinfo, zoneinfo, slabinfo. What is not here
+ * The texts about the whole machine: /proc/meminfo, zoneinfo, slabinfo. What is not here
  * (reclaim, swap, huge pages, a block layer) stands in its place as 0, so that parsers which go by
  * line or by name find what they look for. What is here but not counted is left out.
  *
- * Layout: proc_meminfo(5), proc_buddyinfo(5), proc_zoneinfo(5), proc_slabinfo(5), as Linux 6.18
+ * Layout: proc_meminfo(5), proc_zoneinfo(5), proc_slabinfo(5), as Linux 6.18
  * prints them.
  */
-#include "proc/emit.h"
+#include "proc/node.h"
 
 static uint64_t less(uint64_t a, uint64_t b)
 {
@@ -24,14 +24,34 @@ static uint64_t larger(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* As Linux counts: what is on per-CPU lists is not free. */
-static uint64_t free_pages(struct quire *q)
+static unsigned nr_zones(const struct quire *q)
 {
-	uint64_t pages = 0;
+	return q->pages.nr_nodes * QUIRE_NR_ZONES;
+}
+
+/* As Linux counts: what is on per-CPU lists is not free. *high: of high memory. */
+static uint64_t free_pages(struct quire *q, uint64_t *high)
+{
+	uint64_t pages = 0, free;
 	unsigned i;
 
-	for (i = 0; i < QUIRE_NR_ZONES; i++)
-		pages += quire_load(&q->pages.zone[i].free_pages);
+	*high = 0;
+	for (i = 0; i < nr_zones(q); i++) {
+		free = quire_load(&q->pages.zone[i].free_pages);
+		pages += free;
+		if (i % QUIRE_NR_ZONES == QUIRE_ZONE_HIGHMEM)
+			*high += free;
+	}
+	return pages;
+}
+
+static uint64_t high_pages(struct quire *q)
+{
+	uint64_t pages = 0;
+	unsigned node;
+
+	for (node = 0; node < q->pages.nr_nodes; node++)
+		pages += quire_node_zone(q, node, QUIRE_ZONE_HIGHMEM)->managed_pages;
 	return pages;
 }
 
@@ -44,11 +64,11 @@ static uint64_t reserve_pages(struct quire *q, uint64_t *low)
 	unsigned i, j;
 
 	*low = 0;
-	for (i = 0; i < QUIRE_NR_ZONES; i++) {
+	for (i = 0; i < nr_zones(q); i++) {
 		const struct quire_zone *zone = &q->pages.zone[i];
 		uint64_t most = 0;
 
-		for (j = i; j < QUIRE_NR_ZONES; j++)
+		for (j = 0; j < QUIRE_NR_ZONES; j++)
 			most = larger(most, zone->lowmem_reserve[j]);
 		*low += zone->wmark[QUIRE_WMARK_LOW];
 		reserve += smaller(most + zone->wmark[QUIRE_WMARK_HIGH], zone->managed_pages);
@@ -72,13 +92,15 @@ static uint64_t available_pages(struct quire *q, uint64_t free, uint64_t cache, 
 int quire_proc_meminfo(struct quire *q, struct quire_sink *sink)
 {
 	struct emitter e;
-	uint64_t free = free_pages(q);
+	uint64_t high_total = high_pages(q), high_free, free = free_pages(q, &high_free);
+	const bool has_high = (q->pages.zones & 1u << QUIRE_ZONE_HIGHMEM) != 0;
 	uint64_t file = quire_stat_read(q, QUIRE_STAT_FILE_PAGES);
 	uint64_t shmem = quire_stat_read(q, QUIRE_STAT_SHMEM);
 	uint64_t anon = quire_stat_read(q, QUIRE_STAT_ANON_MAPPED);
 	uint64_t reclaimable = quire_stat_read(q, QUIRE_STAT_SLAB_RECLAIMABLE);
 	uint64_t unreclaimable = quire_stat_read(q, QUIRE_STAT_SLAB_UNRECLAIMABLE);
 	int64_t committed = quire_load(&q->mms.committed);
+	const struct quire_kva_layout *kva = &q->kva.layout;
 	size_t i;
 	/*
 	 * There are no LRU lists yet: everything that would be on one counts as inactive, and
@@ -102,6 +124,11 @@ int quire_proc_meminfo(struct quire *q, struct quire_sink *sink)
 		{"Inactive(file):", less(file, shmem)},
 		{"Unevictable:", quire_stat_read(q, QUIRE_STAT_MLOCK)},
 		{"Mlocked:", quire_stat_read(q, QUIRE_STAT_MLOCK)},
+		/* Linux has these four where it was built for high memory. */
+		{has_high ? "HighTotal:" : NULL, high_total},
+		{has_high ? "HighFree:" : NULL, high_free},
+		{has_high ? "LowTotal:" : NULL, q->pages.total_pages - high_total},
+		{has_high ? "LowFree:" : NULL, less(free, high_free)},
 		{"SwapTotal:", 0},
 		{"SwapFree:", 0},
 		{"Zswap:", 0},
@@ -123,45 +150,17 @@ int quire_proc_meminfo(struct quire *q, struct quire_sink *sink)
 		{"WritebackTmp:", 0},
 		{"CommitLimit:", quire_commit_limit(q)},
 		{"Committed_AS:", committed > 0 ? (uint64_t)committed : 0},
-		{"VmallocTotal:", 0},
-		{"VmallocUsed:", 0},
+		{"VmallocTotal:", (kva->vmalloc_end - kva->vmalloc_start) >> QUIRE_PAGE_SHIFT},
+		{"VmallocUsed:", quire_load(&q->vmalloc.nr_pages)},
 		{"VmallocChunk:", 0},
 		{"Percpu:", 0},
 	};
 
 	quire_emitter_init(&e, sink);
 	for (i = 0; i < QUIRE_ARRAY_SIZE(line); i++)
-		quire_emit_kb(&e, line[i].name, 16, line[i].pages << QUIRE_PAGE_SHIFT);
-	return quire_emitter_finish(&e);
-}
-
-/* ---- buddyinfo --------------------------------------------------------------------------- */
-
-static void emit_zone_head(struct emitter *e, const struct quire_zone *zone)
-{
-	quire_text_put(&e->text, "Node 0, zone ");
-	quire_text_right(&e->text, zone->name, 8);
-}
-
-int quire_proc_buddyinfo(struct quire *q, struct quire_sink *sink)
-{
-	struct emitter e;
-	unsigned i, order;
-
-	quire_emitter_init(&e, sink);
-	for (i = 0; i < QUIRE_NR_ZONES; i++) {
-		const struct quire_zone *zone = &q->pages.zone[i];
-
-		if (!zone->present_pages)
-			continue;
-		emit_zone_head(&e, zone);
-		quire_text_char(&e.text, ' ');
-		for (order = 0; order < QUIRE_NR_ORDERS; order++) {
-			quire_text_u64(&e.text, quire_load(&zone->area[order].nr_free), 6);
-			quire_text_char(&e.text, ' ');
-		}
-		quire_text_char(&e.text, '\n');
-	}
+		if (line[i].name)
+			quire_emit_kb(&e, line[i].name, 16, line[i].pages << QUIRE_PAGE_SHIFT);
+	quire_emit_direct_map(&e, q);
 	return quire_emitter_finish(&e);
 }
 
@@ -178,23 +177,25 @@ static void emit_counter(struct emitter *e, const char *name, uint64_t value)
 	quire_text_u64(&e->text, value, 1);
 }
 
-static void emit_node_stats(struct emitter *e, struct quire *q)
+static void emit_node_stats(struct emitter *e, struct quire *q, unsigned node)
 {
-	uint64_t file = quire_stat_read(q, QUIRE_STAT_FILE_PAGES);
-	uint64_t shmem = quire_stat_read(q, QUIRE_STAT_SHMEM);
-	uint64_t anon = quire_stat_read(q, QUIRE_STAT_ANON_MAPPED);
+	const bool slabs_known = q->pages.nr_nodes == 1;
+	struct node_usage u;
 	size_t i;
+
+	quire_node_usage(q, node, &u);
+
 	const struct {
 		const char *name;
 		uint64_t pages;
 	} line[] = {
-		{"nr_inactive_anon", anon + shmem},
+		{"nr_inactive_anon", u.anon + u.shmem},
 		{"nr_active_anon", 0},
-		{"nr_inactive_file", less(file, shmem)},
+		{"nr_inactive_file", less(u.file, u.shmem)},
 		{"nr_active_file", 0},
-		{"nr_unevictable", quire_stat_read(q, QUIRE_STAT_MLOCK)},
-		{"nr_slab_reclaimable", quire_stat_read(q, QUIRE_STAT_SLAB_RECLAIMABLE)},
-		{"nr_slab_unreclaimable", quire_stat_read(q, QUIRE_STAT_SLAB_UNRECLAIMABLE)},
+		{"nr_unevictable", u.locked},
+		{slabs_known ? "nr_slab_reclaimable" : NULL, u.slab_reclaimable},
+		{slabs_known ? "nr_slab_unreclaimable" : NULL, less(u.slab, u.slab_reclaimable)},
 		{"nr_isolated_anon", 0},
 		{"nr_isolated_file", 0},
 		{"workingset_nodes", 0},
@@ -205,12 +206,12 @@ static void emit_node_stats(struct emitter *e, struct quire *q)
 		{"workingset_restore_anon", 0},
 		{"workingset_restore_file", 0},
 		{"workingset_nodereclaim", 0},
-		{"nr_anon_pages", anon},
-		{"nr_mapped", quire_stat_read(q, QUIRE_STAT_FILE_MAPPED)},
-		{"nr_file_pages", file},
-		{"nr_dirty", quire_stat_read(q, QUIRE_STAT_FILE_DIRTY)},
-		{"nr_writeback", quire_stat_read(q, QUIRE_STAT_WRITEBACK)},
-		{"nr_shmem", shmem},
+		{"nr_anon_pages", u.anon},
+		{"nr_mapped", u.mapped},
+		{"nr_file_pages", u.file},
+		{"nr_dirty", u.dirty},
+		{"nr_writeback", u.writeback},
+		{"nr_shmem", u.shmem},
 		{"nr_shmem_hugepages", 0},
 		{"nr_shmem_pmdmapped", 0},
 		{"nr_file_hugepages", 0},
@@ -221,14 +222,15 @@ static void emit_node_stats(struct emitter *e, struct quire *q)
 		{"nr_throttled_written", 0},
 		{"nr_kernel_misc_reclaimable", 0},
 		{"nr_kernel_stack", 0},
-		{"nr_page_table_pages", quire_stat_read(q, QUIRE_STAT_PAGETABLE)},
+		{"nr_page_table_pages", u.tables},
 		{"nr_sec_page_table_pages", 0},
 		{"nr_swapcached", 0},
 	};
 
 	quire_text_put(&e->text, "\n  per-node stats");
 	for (i = 0; i < QUIRE_ARRAY_SIZE(line); i++)
-		emit_counter(e, line[i].name, line[i].pages);
+		if (line[i].name)
+			emit_counter(e, line[i].name, line[i].pages);
 }
 
 /* Free pages in blocks as large as what an upper entry of a table maps, 2 MiB on x86. */
@@ -287,9 +289,9 @@ static void emit_zone(struct emitter *e, struct quire *q, struct quire_zone *zon
 	size_t i;
 	unsigned cpu;
 
-	emit_zone_head(e, zone);
+	quire_emit_zone_head(e, zone);
 	if (first)
-		emit_node_stats(e, q);
+		emit_node_stats(e, q, zone->node);
 	for (i = 0; i < QUIRE_ARRAY_SIZE(line); i++) {
 		quire_text_put(t, line[i].name);
 		quire_text_u64(t, line[i].pages, 1);
@@ -320,13 +322,15 @@ static void emit_zone(struct emitter *e, struct quire *q, struct quire_zone *zon
 int quire_proc_zoneinfo(struct quire *q, struct quire_sink *sink)
 {
 	struct emitter e;
-	bool first = true;
+	bool first = true; /* of its node's zones with memory */
 	unsigned i;
 
 	quire_emitter_init(&e, sink);
-	for (i = 0; i < QUIRE_NR_ZONES; i++) {
+	for (i = 0; i < nr_zones(q); i++) {
 		struct quire_zone *zone = &q->pages.zone[i];
 
+		if (i % QUIRE_NR_ZONES == 0)
+			first = true;
 		emit_zone(&e, q, zone, first && zone->present_pages);
 		if (zone->present_pages)
 			first = false;

@@ -10,6 +10,7 @@
  */
 #include <base/string.h>
 #include <vma/area.h>
+#include <vma/policy.h>
 
 /* ---- Made -------------------------------------------------------------------------------- */
 
@@ -58,6 +59,7 @@ struct quire_vma *quire_vma_copy(const struct quire_vma *vma)
 	copy->file = vma->file;
 	copy->ops = vma->ops;
 	copy->private_data = vma->private_data;
+	copy->policy = quire_policy_get(vma->policy);
 	copy->anon = NULL;
 	copy->chain = NULL;
 	copy->state = QUIRE_VMA_NEW;
@@ -85,6 +87,7 @@ static void free_now(struct quire *q, struct quire_vma *vma)
 		vma->anon = NULL;
 	if (vma->anon)
 		quire_anon_release(q, vma);
+	quire_policy_put(q, vma->policy);
 	if (vma->object)
 		quire_object_put(vma->object);
 	if (vma->file)

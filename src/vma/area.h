@@ -47,12 +47,13 @@ struct quire_span {
 	const struct quire_file *file;
 	const struct quire_vm_ops *ops;
 	const void *private_data;
+	struct quire_mempolicy *policy;
 	const struct quire_vma
 		*source; /* whose owner the pages in it may have; NULL: it has no pages */
 };
 
 /* Would prev and the span (the span and next), of which one ends where the other starts, agree in
- * everything but owners? Flags, file, operations, private data, and page numbers that go on. */
+ * everything but owners? Flags, file, operations, private data, policy, and page numbers that go on. */
 bool quire_span_fits_after(const struct quire_span *span, const struct quire_vma *prev);
 bool quire_span_fits_before(const struct quire_span *span, const struct quire_vma *next);
 

@@ -3,7 +3,7 @@
  * The rules by which neighbouring areas become one: today's Linux's (6.18), as seen in /proc/PID/maps.
  * Called by the plan (src/mm/plan_merge.c), which knows the neighbours; nothing here changes anything.
  *
- * Two stretches agree when their flags, file, operations and private data are the same and the page
+ * Two stretches agree when their flags, file, operations, private data and policy are the same and the page
  * numbers of the one go on where the other's end. Private anonymous memory has page numbers too
  * (its address when it was mapped), so that a stretch that mremap moved does not agree with whom
  * it now lies beside by chance.
@@ -17,13 +17,15 @@
  *	none has one     fine
  */
 #include <vma/area.h>
+#include <vma/policy.h>
 
 /* ---- Agreement --------------------------------------------------------------------------- */
 
 static bool agrees(const struct quire_span *span, const struct quire_vma *vma)
 {
 	return !((vma->flags ^ span->flags) & ~QUIRE_VM_STICKY) && vma->file == span->file &&
-	       vma->ops == span->ops && vma->private_data == span->private_data;
+	       vma->ops == span->ops && vma->private_data == span->private_data &&
+	       quire_policy_equal(vma->policy, span->policy);
 }
 
 bool quire_span_fits_after(const struct quire_span *span, const struct quire_vma *prev)
@@ -66,6 +68,7 @@ bool quire_can_merge(const struct quire_vma *a, const struct quire_vma *b)
 		.file = b->file,
 		.ops = b->ops,
 		.private_data = b->private_data,
+		.policy = b->policy,
 		.source = b,
 	};
 

@@ -54,7 +54,7 @@ void quire_port_tlb_flush(struct quire *q, const struct quire_tlb_flush *flush)
 
 int main(void)
 {
-	const struct quire_range map[] = { { 0, 32 << 20, QUIRE_RANGE_USABLE } };
+	const struct quire_range map[] = { { 0, 32 << 20, QUIRE_RANGE_USABLE, 0 } };
 	const struct quire_config config = {
 		.nr_cpus = 1, .fmt = &quire_pgfmt_x86_64, .map = map, .nr_ranges = 1,
 		.zones = 1u << QUIRE_ZONE_NORMAL,
@@ -67,7 +67,7 @@ int main(void)
 	ram = calloc(32, 1 << 20);
 	if (!ram || quire_init(&instance, &config))
 		return 1;
-	quire_layout_init(&layout, false, false, 8 << 20, 0);
+	quire_layout_init(&layout, instance.fmt, false, false, 8 << 20, 0);
 	if (quire_mm_create(&instance, &layout, &mm))
 		return 1;
 	addr = quire_mmap(mm, 0, 2 * QUIRE_PAGE_SIZE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,

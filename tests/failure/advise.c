@@ -5,7 +5,7 @@
 #define ADVISE(name, at, pages, advice)                                                            \
 	static int64_t name(void)                                                                  \
 	{                                                                                          \
-		return quire_madvise(w.mm, AT(at), (pages)*PAGE, advice);                          \
+		return quire_madvise(w.mm, AT(at), SPAN(at, pages), advice);                       \
 	}
 
 #define FLAG_ADVICE(name, advice)                                                                  \

@@ -102,6 +102,10 @@ static bool fails(void *frame)
 
 struct quire_page *__real_quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned order);
 struct quire_page *__wrap_quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned order);
+struct quire_page *__real_quire_page_alloc_policy(struct quire *q, const struct quire_mempolicy *policy,
+						  uint64_t index, quire_gfp_t gfp);
+struct quire_page *__wrap_quire_page_alloc_policy(struct quire *q, const struct quire_mempolicy *policy,
+						  uint64_t index, quire_gfp_t gfp);
 void *__real_quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t gfp);
 void *__wrap_quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t gfp);
 void *__real_quire_kmalloc(struct quire *q, size_t size, quire_gfp_t gfp);
@@ -110,6 +114,12 @@ void *__wrap_quire_kmalloc(struct quire *q, size_t size, quire_gfp_t gfp);
 struct quire_page *__wrap_quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned order)
 {
 	return FAILS() ? NULL : __real_quire_page_alloc(q, gfp, order);
+}
+
+struct quire_page *__wrap_quire_page_alloc_policy(struct quire *q, const struct quire_mempolicy *policy,
+						  uint64_t index, quire_gfp_t gfp)
+{
+	return FAILS() ? NULL : __real_quire_page_alloc_policy(q, policy, index, gfp);
 }
 
 void *__wrap_quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t gfp)

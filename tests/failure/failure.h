@@ -25,9 +25,10 @@
 #include <machine.h>
 #include <quire/quire.h>
 
+#include "../format.h"
 #include "../unit/disk.h"
 
-#define PAGE 0x1000ull
+#define PAGE ((uint64_t)QUIRE_PAGE_SIZE)
 
 /* ---- Failing (alloc.c) ------------------------------------------------------------------- */
 
@@ -70,7 +71,7 @@ struct world {
 };
 
 extern struct world w;
-extern const struct quire_pgfmt *world_format; /* of its page tables; NULL: four levels */
+extern const struct quire_pgfmt *world_format; /* of its page tables; NULL: see ../format.h */
 extern const struct quire_vm_ops driver_ops;
 
 void world_new(void);
@@ -81,8 +82,22 @@ int world_abandon(void **state);
 /* All checks of all there is. */
 void world_check(void);
 
-/* Page n of the place where everything is. */
-#define AT(n) (0x200000000000ull + (uint64_t)(n)*PAGE)
+/*
+ * Page n of the place where everything is. With four KiB pages one lies behind the other. What lies on both sides of a
+ * multiple of 1,024 is in different leaf tables: where those have more entries (L), there are more pages between.
+ *
+ *	|0 .. 511|                |512 .. 1023|1024 .. 1535|                |1536 .. 2047|
+ *	|<----------------- L --------------->|<------------------ L ------------------->|
+ */
+static inline uint64_t place(uint64_t n)
+{
+	const uint64_t l = PAGE / 8 > 1024 ? PAGE / 8 : 1024, rest = n % 1024;
+
+	return 0x40000000 + (n / 1024 * l + rest + (rest < 512 ? 0 : l - 1024)) * PAGE;
+}
+#define AT(n) place(n)
+/* Bytes from page at to page at + n. */
+#define SPAN(at, n) (AT((uint64_t)(at) + (n)) - AT(at))
 
 #define R QUIRE_PROT_READ
 #define RW (QUIRE_PROT_READ | QUIRE_PROT_WRITE)
@@ -151,7 +166,7 @@ struct scenario {
 };
 
 extern const struct scenario map_scenarios[], remap_scenarios[], advise_scenarios[],
-	lock_scenarios[], fork_scenarios[], fault_scenarios[], file_scenarios[], driver_scenarios[];
+	lock_scenarios[], fork_scenarios[], fault_scenarios[], file_scenarios[], driver_scenarios[], policy_scenarios[];
 
 void run_scenario(void **state);
 /* All scenarios with allocations failing at random: once, or for QUIRE_SOAK_MINUTES. */

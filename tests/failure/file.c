@@ -61,6 +61,12 @@ static int64_t punch(void)
 	return quire_object_punch_hole(&w.disk->object, 8 * PAGE, 10 * PAGE);
 }
 
+/* Of the first page and the last a part stays: they are read first. */
+static int64_t punch_parts(void)
+{
+	return quire_object_punch_hole(&w.disk->object, 20 * PAGE + 100, 24 * PAGE + 50);
+}
+
 static int64_t write_back(void)
 {
 	return quire_object_sync(&w.disk->object, 0, 31);
@@ -137,6 +143,7 @@ const struct scenario file_scenarios[] = {
 	{"object_truncate", NULL, cut, .flags = NEEDS_NONE},
 	{"object_extend", NULL, extend, .flags = NEEDS_NONE},
 	{"object_punch_hole", NULL, punch, .flags = NEEDS_NONE},
+	{"object_punch_parts", NULL, punch_parts, .flags = KEEPS_CACHE},
 	{"object_sync", NULL, write_back, .flags = NEEDS_NONE},
 	{"object_sync_that_fails", disk_fails_to_write, write_back, .flags = NEEDS_NONE,
 	 .success = -QUIRE_EIO},

@@ -70,8 +70,8 @@ static void fill_leaves(void)
 		map(10000 + i * 1024, 2, RW, ANON, NULL, 0);
 		store_pages(10000 + i * 1024, 1);
 	}
-	map(1 << 19, 2, RW, ANON, NULL, 0);
-	store_pages(1 << 19, 1);
+	map(1 << 18, 2, RW, ANON, NULL, 0);
+	store_pages(1 << 18, 1);
 }
 
 static void strict_overcommit(void)
@@ -82,7 +82,7 @@ static void strict_overcommit(void)
 
 static void empty_space(void)
 {
-	assert_int_equal(quire_munmap(w.mm, AT(0), 5000 * PAGE), 0);
+	assert_int_equal(quire_munmap(w.mm, AT(0), SPAN(0, 5000)), 0);
 }
 
 /* exec: of the child, so that the test's own space stays what it is. */
@@ -90,7 +90,7 @@ static int64_t do_exec(void)
 {
 	struct quire_layout layout;
 
-	quire_layout_init(&layout, false, false, 8u << 20, 0);
+	quire_layout_init(&layout, w.q->fmt, false, false, 8u << 20, 0);
 	return quire_exec(&w.other, &layout);
 }
 

@@ -10,11 +10,12 @@
 #define MOST_TESTS 512
 
 extern unsigned nr_scenarios, nr_failures, nr_short, nr_random;
-extern const struct CMUnitTest *const other_tests[];
+extern const struct CMUnitTest *const other_tests[], *const test_groups[];
 
 const struct scenario *const all_scenarios[] = {
 	map_scenarios,	 remap_scenarios, advise_scenarios, lock_scenarios, fork_scenarios,
-	fault_scenarios, file_scenarios,  driver_scenarios, NULL,
+	fault_scenarios, file_scenarios,  driver_scenarios, policy_scenarios,
+	NULL,
 };
 
 static struct CMUnitTest failure[MOST_TESTS];
@@ -43,6 +44,9 @@ int main(int argc, char **argv)
 	}
 	for (const struct CMUnitTest *const *t = other_tests; *t; t++)
 		add(**t, only);
+	for (const struct CMUnitTest *const *g = test_groups; *g; g++)
+		for (const struct CMUnitTest *t = *g; t->name; t++)
+			add(*t, only);
 	add((struct CMUnitTest){"at_random", run_at_random, NULL, NULL, NULL}, only);
 	failed = _cmocka_run_group_tests("failure", failure, nr_tests, NULL, NULL);
 	if (argc > 1)

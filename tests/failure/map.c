@@ -5,7 +5,7 @@
 static int64_t do_map(uint64_t at, uint64_t pages, uint32_t prot, uint32_t flags,
 		      struct quire_file *file)
 {
-	return quire_mmap(w.mm, AT(at), pages * PAGE, prot, flags, file, file ? 4 * PAGE : 0);
+	return quire_mmap(w.mm, AT(at), SPAN(at, pages), prot, flags, file, file ? 4 * PAGE : 0);
 }
 
 #define MMAP(name, at, pages, prot, flags, file)                                                   \
@@ -91,7 +91,7 @@ static void limit_address_space(void)
 #define UNMAP(name, at, pages)                                                                     \
 	static int64_t name(void)                                                                  \
 	{                                                                                          \
-		return quire_munmap(w.mm, AT(at), (pages)*PAGE);                                   \
+		return quire_munmap(w.mm, AT(at), SPAN(at, pages));                                 \
 	}
 
 UNMAP(unmap_whole, 0, 8)
@@ -112,7 +112,7 @@ UNMAP(unmap_nothing, 200, 8)
 #define PROTECT(name, at, pages, prot)                                                             \
 	static int64_t name(void)                                                                  \
 	{                                                                                          \
-		return quire_mprotect(w.mm, AT(at), (pages)*PAGE, prot);                           \
+		return quire_mprotect(w.mm, AT(at), SPAN(at, pages), prot);                         \
 	}
 
 PROTECT(protect_whole, 0, 8, R)

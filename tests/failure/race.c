@@ -7,6 +7,9 @@
 
 #include "failure.h"
 
+/* That one leaf table has. */
+#define LEAF_PAGES (UINT64_C(1) << w.mm->pt.fmt->bits[0])
+
 /* ---- A table that a writer counts on ----------------------------------------------------- */
 
 /*
@@ -26,10 +29,11 @@ static bool other_cpu(void)
 
 	switch (asked++) {
 	case 0: /* the leaf, which is all that is missing */
-		quire_tables_trim(pt, AT(3500), AT(3501));
+		quire_tables_trim(pt, AT(6 * LEAF_PAGES), AT(6 * LEAF_PAGES + 1));
 		return false;
 	case 1: /* the tables above it */
-		assert_int_equal(quire_tables_populate(pt, AT(3000), AT(3001)), 0);
+		assert_int_equal(
+			quire_tables_populate(pt, AT(5 * LEAF_PAGES), AT(5 * LEAF_PAGES + 1)), 0);
 		return true;
 	default:
 		return false;
@@ -48,18 +52,33 @@ static void a_fault_without_memory_leaves_a_writers_tables(void **state)
 	(void)state;
 	mark_stack(__builtin_frame_address(0));
 	world_new();
+	/* Two levels, and PAE's three, have no table between the root and the leaves that could go. */
+	if (w.mm->pt.fmt->levels - w.mm->pt.fmt->root_fixed < 3) {
+		assert_int_equal(leaves(), 0);
+		fail_at(1, false);
+		assert_int_equal(quire_tables_populate(&w.mm->pt, AT(5 * LEAF_PAGES),
+						       AT(5 * LEAF_PAGES + 1)),
+				 -QUIRE_ENOMEM);
+		assert_int_equal(fail_end(), 1);
+		assert_int_equal(leaves(), 0);
+		world_end();
+		return;
+	}
 	before = leaves();
 	/* A table of the second level that holds nothing but an empty leaf. */
-	assert_int_equal(quire_tables_populate(&w.mm->pt, AT(3500), AT(3501)), 0);
+	assert_int_equal(
+		quire_tables_populate(&w.mm->pt, AT(6 * LEAF_PAGES), AT(6 * LEAF_PAGES + 1)), 0);
 	assert_int_equal(leaves(), before + 1);
 	asked = 0;
 	fail_hook = other_cpu;
-	assert_int_equal(quire_tables_populate(&w.mm->pt, AT(3000), AT(3001)), -QUIRE_ENOMEM);
+	assert_int_equal(
+		quire_tables_populate(&w.mm->pt, AT(5 * LEAF_PAGES), AT(5 * LEAF_PAGES + 1)),
+		-QUIRE_ENOMEM);
 	fail_hook = NULL;
 	assert_true(asked >= 2);
 	assert_int_equal(leaves(), before + 1);
 	world_check();
-	quire_tables_trim(&w.mm->pt, AT(3000), AT(3001));
+	quire_tables_trim(&w.mm->pt, AT(5 * LEAF_PAGES), AT(5 * LEAF_PAGES + 1));
 	assert_int_equal(leaves(), before);
 	world_end();
 }

@@ -9,7 +9,7 @@
 #define MREMAP(name, at, old, new, flags, to)                                                      \
 	static int64_t name(void)                                                                  \
 	{                                                                                          \
-		return quire_mremap(w.mm, AT(at), (old)*PAGE, (new) * PAGE, flags, AT(to));        \
+		return quire_mremap(w.mm, AT(at), SPAN(at, old), SPAN(at, new), flags, AT(to)); \
 	}
 
 MREMAP(shrink, 0, 8, 3, 0, 0)
@@ -34,7 +34,7 @@ MREMAP(second_view_fixed, 24, 0, 4, FIXED, 200)
 MREMAP(to_free, 0, 8, 8, FIXED, 200)
 MREMAP(to_other_leaf, 0, 8, 8, FIXED, 3000)
 MREMAP(to_two_leaves, 0, 8, 8, FIXED, 3068)
-MREMAP(to_new_gigabyte, 0, 8, 8, FIXED, 1 << 19)
+MREMAP(to_new_gigabyte, 0, 8, 8, FIXED, 1 << 18)
 MREMAP(part_to_free, 2, 4, 4, FIXED, 200)
 MREMAP(over_one, 0, 8, 8, FIXED, 1024)
 MREMAP(over_part, 0, 4, 4, FIXED, 1026)
@@ -58,7 +58,7 @@ MREMAP(untouched_between_neighbours, 3000, 4, 4, FIXED, 3104)
 MREMAP(over_areas_of_a_driver, 0, 4, 4, FIXED, 34)
 
 MREMAP(two_leaves_to_two, 3070, 8, 8, FIXED, 9214)
-MREMAP(two_leaves_to_far_ones, 3070, 1040, 1040, FIXED, (1 << 19) - 100)
+MREMAP(two_leaves_to_far_ones, 3070, 1040, 1040, FIXED, (1 << 18) - 100)
 MREMAP(two_leaves_doubled, 3070, 1040, 1040, DONTUNMAP, 20000)
 MREMAP(tail_into_a_driver, 28, 10, 2, FIXED, 200)
 

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "../../src/vma/policy.h"
 #include "failure.h"
 
 static FILE *out;
@@ -141,6 +142,13 @@ static const char *name_of(const struct quire_file *file)
 				       : "zero";
 }
 
+static void write_policy(const struct quire_mempolicy *policy)
+{
+	if (policy)
+		fprintf(out, "  policy %u flags %x nodes %x user %llx\n", policy->mode, policy->flags,
+			policy->nodes, (unsigned long long)policy->user_nodes);
+}
+
 static void write_area(struct quire_mm *mm, const struct quire_vma *vma)
 {
 	fprintf(out,
@@ -149,6 +157,9 @@ static void write_area(struct quire_mm *mm, const struct quire_vma *vma)
 		(unsigned long long)vma->flags, (unsigned long long)vma->pgoff, name_of(vma->file),
 		vma->ops == &driver_ops, vma->private_data != NULL, vma->state, vma->pins,
 		vma->plan_marks);
+	write_policy(vma->policy);
+	for (uint64_t a = vma->start; vma->object && a < vma->end; a += PAGE)
+		write_policy(quire_object_policy(vma->object, quire_linear_page_index(vma, a)));
 	if (!(left_out & (KEEPS_PAGES | KEEPS_AREAS))) {
 		fprintf(out, "  id %llu file %p object %p\n", (unsigned long long)vma->id,
 			(void *)vma->file, (void *)vma->object);

@@ -83,14 +83,18 @@ static int device_mmap(struct quire_file *file, struct quire_vma *vma)
 
 void world_new(void)
 {
-	const struct machine_config config = {
-		.ram_bytes = 20u << 20, .nr_cpus = 2, .fmt = world_format};
+	struct machine_config config = {.ram_bytes = 5120 * PAGE, .nr_cpus = 2};
 	static struct quire_file device;
 
 	memset(&w, 0, sizeof(w));
+	test_choose_format(&config);
+	if (world_format)
+		config.fmt = world_format;
 	assert_int_equal(machine_create(&config, &w.m), 0);
 	w.q = machine_quire(w.m);
 	assert_int_equal(quire_mm_create(w.q, NULL, &w.mm), 0);
+	if (QUIRE_PAGE_SHIFT > 12) /* promises of whole leaf tables, as many as the memory has here else */
+		w.q->mms.sysctl.overcommit_total_pages = 10 * PAGE / 8;
 	w.mm->layout.start_brk = w.mm->layout.brk = AT(4096);
 	w.q->mms.sysctl.stack_guard_gap = PAGE;
 	w.disk = disk_new(w.q, 32 * PAGE);
@@ -177,7 +181,7 @@ void world_check(void)
 void map(uint64_t at, uint64_t pages, uint32_t prot, uint32_t flags, struct quire_file *file,
 	 uint64_t pgoff)
 {
-	assert_int_equal(quire_mmap(w.mm, AT(at), pages * PAGE, prot, flags | QUIRE_MAP_FIXED, file,
+	assert_int_equal(quire_mmap(w.mm, AT(at), SPAN(at, pages), prot, flags | QUIRE_MAP_FIXED, file,
 				    pgoff * PAGE),
 			 AT(at));
 }

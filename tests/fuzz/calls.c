@@ -466,7 +466,7 @@ static void make(struct world *w, uint8_t how)
 						  .flags = QUIRE_FILE_READ | (i != 1 ? QUIRE_FILE_WRITE : 0) |
 							   (i == 2 ? QUIRE_FILE_SEAL_WRITE : 0) };
 	}
-	quire_layout_init(&layout, how & 4, how & 8, 8u << 20, 0);
+	quire_layout_init(&layout, w->q->fmt, how & 4, how & 8, 8u << 20, 0);
 	layout.start_brk = layout.brk = WINDOW + 70 * PAGE;
 	if (quire_mm_create(w->q, &layout, &w->mm[0]))
 		fuzz_fail("no space");

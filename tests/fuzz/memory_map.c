@@ -4,7 +4,8 @@
  * addresses. quire_init() refuses them or comes up; then pages are taken and given back until nothing is
  * left, and every frame that was handed out must have been usable and not reserved.
  *
- *	byte 0          zones, CPUs; then, a range, 7 bytes: kind and shape, place, length
+ *	byte 0          zones; 0x80 CPUs, 0x40 any zones, 0x20 distances, 0x10 high memory, 8 nodes, each with bytes of its own;
+ *	                then, a range, 7 bytes: kind, shape and node, place, length
  *
  * A machine of its own: one CPU, and as much address space of the host's as the ranges may reach; only what is touched costs.
  */
@@ -23,6 +24,7 @@ struct host {
 	struct quire_range map[MOST_RANGES];
 	size_t nr;
 	uint64_t out; /* frames handed out */
+	uint64_t high; /* where the direct map ends; 0: nowhere */
 	const char *report;
 };
 
@@ -37,11 +39,28 @@ static struct host *host_of(struct quire *q)
 
 void *quire_port_phys_to_virt(struct quire *q, quire_paddr_t pa)
 {
-	(void)q;
+	if (host_of(q)->high && pa >= host_of(q)->high)
+		fuzz_fail("a pointer to high memory, %#llx", (unsigned long long)pa);
 	return (void *)((uintptr_t)ram + pa);
 }
 
-static bool is_usable(const struct host *h, uint64_t from, uint64_t to)
+static void *kmap(struct quire *q, struct quire_page *page)
+{
+	uint64_t pa = quire_page_to_pfn(q, page) * PAGE;
+
+	if (!host_of(q)->high || pa < host_of(q)->high)
+		fuzz_fail("a kmap of low memory, %#llx", (unsigned long long)pa);
+	return (void *)((uintptr_t)ram + pa);
+}
+
+static void kunmap(struct quire *q, void *ptr)
+{
+	(void)q;
+	(void)ptr;
+}
+
+/* Usable, reserved by none, and of one node, which is the one that the pages say. */
+static bool is_usable(const struct host *h, uint64_t from, uint64_t to, unsigned node)
 {
 	bool usable = false;
 
@@ -50,7 +69,7 @@ static bool is_usable(const struct host *h, uint64_t from, uint64_t to)
 		for (size_t i = 0; i < h->nr; i++) {
 			const struct quire_range *r = &h->map[i];
 
-			if (r->kind == QUIRE_RANGE_USABLE && r->start <= from && from + PAGE <= r->end)
+			if (r->kind == QUIRE_RANGE_USABLE && r->start <= from && from + PAGE <= r->end && r->node == node)
 				usable = true;
 		}
 		for (size_t i = 0; i < h->nr; i++) {
@@ -69,9 +88,12 @@ static bool is_usable(const struct host *h, uint64_t from, uint64_t to)
 void quire_port_frames(struct quire *q, quire_pfn_t pfn, unsigned order, bool allocated)
 {
 	struct host *h = host_of(q);
+	const struct quire_page *page = quire_pfn_to_page(q, pfn);
 
-	if (pfn == 0 || !is_usable(h, pfn * PAGE, (pfn + (1ull << order)) * PAGE))
+	if (pfn == 0 || !page || !is_usable(h, pfn * PAGE, (pfn + (1ull << order)) * PAGE, quire_page_node(page)))
 		fuzz_fail("frames %#llx, order %u: not memory", (unsigned long long)pfn, order);
+	if (quire_page_is_high(page) != (h->high && pfn * PAGE >= h->high))
+		fuzz_fail("frames %#llx, order %u: high or not?", (unsigned long long)pfn, order);
 	h->out += allocated ? 1ull << order : -(1ull << order);
 }
 
@@ -132,12 +154,13 @@ void quire_port_report(struct quire *q, const char *what, const char *where, uin
 
 /* ---- Ranges ------------------------------------------------------------------------------ */
 
-static void take_range(struct bytes *b, struct quire_range *r)
+static void take_range(struct bytes *b, struct quire_range *r, bool nodes)
 {
 	uint8_t shape = take8(b);
 	uint64_t place = take16(b), low = take16(b), len = take16(b);
 
 	r->kind = shape & 1 ? QUIRE_RANGE_USABLE : QUIRE_RANGE_RESERVED;
+	r->node = nodes ? shape >> 4 & 7 : 0;
 	switch (shape >> 1 & 7) {
 	case 0: /* anywhere below 4 GiB, to the byte */
 		r->start = place << 16 | low;
@@ -187,10 +210,15 @@ static void use_all(struct host *h, struct bytes *b)
 	unsigned nr = 0;
 	uint8_t how = take8(b);
 	uint64_t before = quire_free_pages(q);
+	quire_gfp_t gfp;
 
 	while (nr < MOST_BLOCKS) {
 		order[nr] = (uint8_t)((how + nr) % (QUIRE_MAX_ORDER + 2));
-		block[nr] = quire_page_alloc(q, how & 0x80 ? QUIRE_GFP_DMA : how & 0x40 ? QUIRE_GFP_ZERO : 0, order[nr]);
+		gfp = how & 0x80 ? QUIRE_GFP_DMA : how & 0x20 ? QUIRE_GFP_HIGHUSER : 0;
+		if (how & 0x40)
+			gfp |= QUIRE_GFP_ZERO;
+		block[nr] = how & 0x10 ? quire_page_alloc_mask(q, how % q->pages.nr_nodes, ~0u << (how & 3), gfp, order[nr])
+				       : quire_page_alloc(q, gfp, order[nr]);
 		if (!block[nr] && order[nr] <= 1)
 			break;
 		nr += block[nr] != NULL;
@@ -219,6 +247,7 @@ static void try_space(struct host *h)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct host h;
+	static uint8_t distance[64];
 	struct bytes b = { data, data + size };
 	uint8_t first = take8(&b);
 	struct quire_config config = {
@@ -236,13 +265,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	memset(&h, 0, sizeof(h));
 	h.q.host = &h;
+	if (first & 8)
+		config.nr_nodes = take8(&b) % 12;
+	if (first & 0x10) {
+		h.high = (uint64_t)take16(&b) << 16;
+		if (!(first & 7)) /* within a frame */
+			h.high |= take8(&b);
+		config.high_memory = h.high;
+		config.zones |= 1u << QUIRE_ZONE_HIGHMEM;
+	}
+	if (first & 0x20) {
+		for (size_t i = 0; i < sizeof(distance); i++)
+			distance[i] = i % (config.nr_nodes + 1) && take8(&b) % 16 ? (uint8_t)(11 + take8(&b)) : 10;
+		config.node_distance = distance;
+	}
 	for (h.nr = 0; bytes_left(&b) && h.nr < MOST_RANGES; h.nr++)
-		take_range(&b, &h.map[h.nr]);
+		take_range(&b, &h.map[h.nr], first & 8);
 	config.nr_ranges = h.nr;
 	err = quire_init(&h.q, &config);
 	if (err && err != -QUIRE_EINVAL && err != -QUIRE_ENOMEM)
 		fuzz_fail("quire_init: %d", err);
 	if (!err) {
+		h.q.pages.kmap_local = kmap;
+		h.q.pages.kunmap_local = kunmap;
 		b = (struct bytes){ data, data + size };
 		use_all(&h, &b);
 		try_space(&h);

@@ -100,9 +100,18 @@ CALLS = {
     "mseal": ({"EINVAL": ALL, "ENOMEM": rows("(?!other).*")}, {"EPERM": "for 32-bit kernels"}),
     "remap_file_pages": ({"EINVAL": ALL}, {}),
     "ftruncate": ({
-        "EBADF": rows("all|file none"), "EINVAL": rows("(?!file none).*"), "EFBIG": rows("all|file (tmpfs|again|disk|write_only|memfd)"),
+        "EBADF": rows("all|file none"), "EINVAL": rows("(?!file none).*"), "EFBIG": rows("all|file disk"),
     }, {
         "EPERM": "no file is sealed", "EINTR": "nothing interrupts it", "EIO": "the disk works", "ETXTBSY": "no file is executed",
+    }),
+    "fallocate": ({
+        "EBADF": rows(r"(?!file (?!none|read_only|disk_read_only)|other).*"),
+        "EINVAL": rows(r"(?!file none).*"),
+        "EFBIG": rows(r"(?!file (none|.*read_only)|other).*"),
+        "EOPNOTSUPP": rows(r"(?!file none|0\Z).*"),
+    }, {
+        "EINTR": "nothing interrupts it", "EIO": "the disk works", "ENODEV": "all are files", "ENOSPC": "there is room",
+        "ENOSYS": "the kernel has it", "EPERM": "no file is sealed", "ESPIPE": "all are files", "ETXTBSY": "none is a swap file",
     }),
     "shmat": ({"EACCES": ALL, "EINVAL": ALL, "ENOMEM": ALL}, {"EIDRM": "no segment is removed while it is attached"}),
     "shmdt": ({"EINVAL": ALL}, {}),
@@ -115,7 +124,14 @@ CALLS = {
 }
 
 # By where they begin.
-ACCESS_NAMES = ("load", "store", "execute")
+ACCESS_NAMES = ("load", "store", "store_word", "store_run", "execute")
+# One of several bytes may begin well and end elsewhere; the part that begins is the first to fail.
+SEVERAL_BYTES = {
+    "success": rows(r"(?!no area|beyond|guard).*"),
+    "SEGV_MAPERR": rows(r"(?!beyond).*"),
+    "SEGV_ACCERR": rows(r"(?!no area|guard).*"),
+    "BUS_ADRERR": rows(r"(?!no area|guard).*"),
+}
 # An access of one byte meets what is there, and nothing else.
 ONE_BYTE = {
     "success": rows(r"(?!no area|beyond|guard).*"),
@@ -124,12 +140,11 @@ ONE_BYTE = {
     "BUS_ADRERR": rows(r"beyond.*"),
 }
 # A page that a stack has just grown by holds no instruction that comes back.
-EXECUTIONS = dict(ONE_BYTE, success=rows(r"(?!no area|below|beyond|guard).*"))
-LOADS = {
-    "success": rows(r"(?!no area|beyond|guard).*"),
-    "SEGV_MAPERR": ALL,
-    "SEGV_ACCERR": rows(r"(?!no area|below|guard).*"),
-    "BUS_ADRERR": rows(r"tmpfs.*|disk.*|beyond.*|SysV.*"),
+EXECUTIONS = {
+    "success": rows(r"(?!no area|below|beyond|guard).*"),
+    "SEGV_MAPERR": rows(r"(?!beyond).*"),
+    "SEGV_ACCERR": rows(r"(?!no area|guard).*"),
+    "BUS_ADRERR": rows(r"(?!no area|below|guard).*"),
 }
 
 NOT_JUDGED = {}
@@ -208,6 +223,8 @@ def success_possible(call, row):
         return row not in ("other MADV_", "MADV_HWPOISON", "MADV_SOFT_OFFLINE")
     if call == "mmap":
         return row not in ("file none", "file write_only", "MAP_HUGETLB", "MAP_SYNC")
+    if call == "fallocate":
+        return not re.match(r"other|file (none|read_only|disk_read_only)|FALLOC_FL_(UNSHARE|COLLAPSE|INSERT)", row)
     if call == "ftruncate":
         return row not in ("file none", "file read_only", "file disk_read_only")
     if call == "remap_file_pages":
@@ -216,7 +233,7 @@ def success_possible(call, row):
 
 
 def access_table(out, access, table):
-    possible = {"load": LOADS, "execute": EXECUTIONS}.get(access, ONE_BYTE)
+    possible = {"store": ONE_BYTE, "execute": EXECUTIONS}.get(access, SEVERAL_BYTES)
     seen = {result for results in table.values() for result, n in results.items() if n}
     columns = ["success", "SEGV_MAPERR", "SEGV_ACCERR", "BUS_ADRERR"] + (["other"] if "other" in seen else [])
     lines = [(row, [cell(results.get(c, 0), possible.get(c, NONE)(row)) for c in columns]) for row, results in table.items()]

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
+#include "../../tools/host.h"
 #include "script_linux.h"
 
 static const char *const *own_scripts;
@@ -67,6 +68,7 @@ static void merging(void **state)
 	char script[256];
 
 	(void)state;
+	space.q->mms.sysctl.forbid_zeropage = host_forbids_zeropage();
 	for (; own_scripts && *own_scripts; own_scripts++)
 		compare(*own_scripts);
 	for (size_t i = 0; !own_scripts && i < nr_combinations; i++) {
@@ -147,6 +149,7 @@ static void random_scripts(void **state)
 	(void)state;
 	if (own_scripts)
 		skip();
+	space.q->mms.sysctl.forbid_zeropage = host_forbids_zeropage();
 	nr_scripts = 0;
 	nr_differences = 0;
 	for (unsigned i = 0; i < NR_RANDOM; i++) {
@@ -182,5 +185,6 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1)
 		own_scripts = (const char *const *)argv + 1;
+	script_linux_open();
 	return cmocka_run_group_tests_name("linux-merge", tests, NULL, NULL);
 }

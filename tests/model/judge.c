@@ -23,6 +23,7 @@
 #include <quire/errno.h>
 #include <quire/mm.h>
 
+#include "../../tools/host.h"
 #include "search.h"
 
 static uint64_t nr_sequences;
@@ -223,7 +224,7 @@ static bool run_list(const struct model *first, const struct step *steps, unsign
 	return good;
 }
 
-static const struct side linux_side = {
+static struct side linux_side = {
 	.name = "model-linux", .sequence = run_sequence, .list = run_list, .can = can};
 
 /* ---- The tests --------------------------------------------------------------------------- */
@@ -329,6 +330,7 @@ int main(int argc, char **argv)
 		printf("not asked: %s\n", why);
 		return 77;
 	}
+	linux_side.forbid_zeropage = host_forbids_zeropage();
 	if (argc > 1)
 		return by_hand(argc, argv);
 	failed = cmocka_run_group_tests_name("model-linux", tests, NULL, NULL);

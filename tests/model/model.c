@@ -18,6 +18,8 @@
 #define MAY (QUIRE_VM_MAYREAD | QUIRE_VM_MAYWRITE | QUIRE_VM_MAYEXEC)
 #define SHARED (QUIRE_VM_SHARED | QUIRE_VM_MAYSHARE)
 
+uint64_t model_middle = 0x200000000000;
+
 /* ---- Accesses ---------------------------------------------------------------------------- */
 
 static uint8_t *byte_of(struct model *m, struct page *page, unsigned half)
@@ -37,7 +39,7 @@ static void signal_at(struct outcome *o, unsigned p, unsigned half, int signo, i
 	o->value = -QUIRE_EFAULT;
 	o->signo = signo;
 	o->code = code;
-	o->addr = MODEL_ADDRESS(p) + half * 2048;
+	o->addr = MODEL_ADDRESS(p) + half * (MODEL_PAGE / 2);
 }
 
 /* A stack above the hole at p grows down to it, if it may. */
@@ -95,7 +97,7 @@ static void access(struct model *m, struct space *s, const struct step *step, ui
 		break;
 	}
 	/* What the no-execute bit refuses has been faulted in by then. */
-	if (step->call == CALL_FETCH && !(flags & QUIRE_VM_EXEC)) {
+	if (step->call == CALL_FETCH && !m->reads_execute && !(flags & QUIRE_VM_EXEC)) {
 		signal_at(o, p, half, QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR);
 		return;
 	}
@@ -250,7 +252,7 @@ static int64_t do_mmap(struct model *m, struct space *s, const struct step *t)
 	err = unmap(m, s, start, end);
 	if (err)
 		return err;
-	page.pgoff = t->file ? t->off : shared ? 0 : MODEL_ADDRESS(start) / 4096;
+	page.pgoff = t->file ? t->off : shared ? 0 : MODEL_ADDRESS(start) / MODEL_PAGE;
 	if (shared && !t->file)
 		page.object = (int8_t)new_object(m, t->n, !(page.flags & QUIRE_VM_NORESERVE));
 	insert(m, s, start, end, &page, true, true);
@@ -272,7 +274,7 @@ static bool grow_heap(struct model *m, struct space *s, unsigned end)
 	/* A page must stay free, and a stack's gap. */
 	if (next < m->pages && end + 1 > start_with_gap(m, s, next))
 		return false;
-	page.pgoff = MODEL_ADDRESS(s->brk) / 4096;
+	page.pgoff = MODEL_ADDRESS(s->brk) / MODEL_PAGE;
 	insert(m, s, s->brk, end, &page, s->brk > 0, false);
 	return true;
 }
@@ -697,7 +699,7 @@ static int move(struct remap *r)
 	memcpy(moved, &s->page[r->addr], r->old_n * sizeof(moved[0]));
 	/* What nobody has written to is numbered as if it had been mapped there. */
 	if (page.object < 0 && page.owner < 0)
-		page.pgoff = MODEL_ADDRESS(r->to) / 4096;
+		page.pgoff = MODEL_ADDRESS(r->to) / MODEL_PAGE;
 	insert(r->m, s, r->to, r->to + r->new_n, &page, true, true);
 	for (unsigned i = 0; i < r->old_n && r->m->wrong != WRONG_REMAP_FORGETS; i++) {
 		s->page[r->to + i].content = moved[i].content;

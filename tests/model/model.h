@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <quire/types.h>
+
 #define MODEL_PAGES 6        /* of every space's window */
 #define MODEL_SPACES 3
 #define MODEL_OBJECTS 20     /* [MODEL_FILE] is the file, the others are shared anonymous memory */
@@ -29,9 +31,12 @@
 /*
  * The window. A leaf table, and every table above it but the root, ends in its middle, so that calls
  * have to do with two of each. What lies around it cannot be mapped: the space ends where it ends.
+ * Where spaces are smaller than x86-64's, quire_open() moves the middle down.
  */
-#define MODEL_BASE (0x200000000000ull - MODEL_PAGES / 2 * 4096)
-#define MODEL_ADDRESS(page) (MODEL_BASE + (uint64_t)(page) * 4096)
+extern uint64_t model_middle;
+#define MODEL_PAGE (UINT64_C(1) << QUIRE_PAGE_SHIFT)
+#define MODEL_BASE (model_middle - MODEL_PAGES / 2 * MODEL_PAGE)
+#define MODEL_ADDRESS(page) (MODEL_BASE + (uint64_t)(page) * MODEL_PAGE)
 
 /* ---- Steps ------------------------------------------------------------------------------- */
 
@@ -156,6 +161,8 @@ struct model {
 	uint8_t stack_limit;	     /* pages */
 	uint32_t memlock;	     /* limit, pages */
 	uint32_t wrong;		     /* enum wrong */
+	bool forbid_zeropage;	     /* reading gives a page of one's own (struct quire_sysctl) */
+	bool reads_execute;	     /* what can be read can be executed: i386 */
 };
 
 /* One space, nothing mapped, nothing in the cache. */

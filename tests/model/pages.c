@@ -344,7 +344,9 @@ enum access touch(struct model *m, struct space *s, unsigned p, bool write)
 		return GUARDED;
 	if (page->content == OWN)
 		return DONE;
-	if (private_write)
+	if (page->object < 0)
+		write |= m->forbid_zeropage;
+	if (private_write || (write && page->object < 0))
 		prepare_owner(m, s, p);
 	if (page->object < 0) {
 		if (write)

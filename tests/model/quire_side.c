@@ -16,10 +16,11 @@
 
 #include <machine.h>
 
+#include "../format.h"
 #include "world.h"
 
-#define PAGE 4096u
-#define HALF 2048u
+#define PAGE MODEL_PAGE
+#define HALF (unsigned)(PAGE / 2)
 
 struct file {
 	struct quire_object object;
@@ -149,10 +150,13 @@ static int64_t count_loose_frames(void)
 
 void quire_open(void)
 {
-	const struct machine_config config = {
+	struct machine_config config = {
 		.ram_bytes = 16u << 20, .nr_cpus = 2 * MODEL_SPACES, .tlb_entries = 16};
 	static const struct machine_hooks hooks = {.frames = count_frames};
 
+	test_choose_format(&config);
+	if (config.fmt->va_bits < 48)
+		model_middle = UINT64_C(1) << (config.fmt->va_bits - 2);
 	if (machine_create(&config, &machine))
 		abort();
 	q = machine_quire(machine);
@@ -200,6 +204,7 @@ void quire_begin(const struct model *model)
 
 	pages = model->pages;
 	q->mms.sysctl.stack_guard_gap = (uint64_t)model->gap * PAGE;
+	q->mms.sysctl.forbid_zeropage = model->forbid_zeropage;
 	begin_file();
 	current = 0;
 	if (quire_mm_create(q, &layout, &spaces[0]))

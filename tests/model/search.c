@@ -38,7 +38,7 @@ bool same_outcome(const struct outcome *a, const struct outcome *b)
 static void print_outcome(const struct outcome *o, char *text, size_t room)
 {
 	if (o->value >= (int64_t)MODEL_BASE)
-		snprintf(text, room, "page %d", (int)((o->value - (int64_t)MODEL_BASE) / 4096));
+		snprintf(text, room, "page %d", (int)((o->value - (int64_t)MODEL_BASE) / (int64_t)MODEL_PAGE));
 	else if (o->signo)
 		snprintf(text, room, "signal %d code %d at %#llx", o->signo, o->code,
 			 (unsigned long long)o->addr);
@@ -334,6 +334,8 @@ bool exhaust(const struct side *side, const struct menu *menu, enum way way, enu
 	s->menu = menu;
 	s->moving = way == WAY_MOVING;
 	model_init(&s->at[0], menu->pages, menu->memlock, wrong);
+	s->at[0].forbid_zeropage = side->forbid_zeropage;
+	s->at[0].reads_execute = side->reads_execute;
 	e->reached = 0;
 	e->count = 0;
 	for (s->length = 1; good && s->length <= e->length; s->length++) {
@@ -406,6 +408,8 @@ bool run_random(const struct side *side, uint64_t seed, unsigned n)
 
 	model_init(&first, MODEL_PAGES, random_below(&state, 2) ? 4 : MODEL_UNLIMITED,
 		   WRONG_NOTHING);
+	first.forbid_zeropage = side->forbid_zeropage;
+	first.reads_execute = side->reads_execute;
 	for (unsigned i = 0; i < n; i++)
 		step_random(&steps[i], &state);
 	if (side->list(&first, steps, n, &n))

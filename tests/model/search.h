@@ -23,6 +23,8 @@ struct side {
 	bool (*list)(const struct model *first, const struct step *steps, unsigned n, unsigned *made);
 	/* Can the step be made on this side? NULL: any. */
 	bool (*can)(const struct model *m, const struct step *step);
+	bool forbid_zeropage; /* as struct quire_sysctl has it */
+	bool reads_execute;   /* as struct model has it */
 };
 
 /*

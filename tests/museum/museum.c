@@ -267,10 +267,10 @@ WRAPPED(bool, quire_cursor_seek, struct quire_cursor *c, quire_uaddr_t addr)
 	return __real_quire_cursor_seek(c, addr);
 }
 
-WRAPPED(struct quire_page *, quire_walk_leaf, struct quire_pgtable *pt, quire_uaddr_t addr,
-	void **entries)
+WRAPPED(struct quire_page *, quire_walk_table, struct quire_pgtable *pt, quire_uaddr_t addr,
+	unsigned level, void **entries)
 {
-	struct quire_page *leaf = __real_quire_walk_leaf(pt, addr, entries);
+	struct quire_page *leaf = __real_quire_walk_table(pt, addr, level, entries);
 
 	if (leaf)
 		now(WALKED);

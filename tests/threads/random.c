@@ -225,29 +225,47 @@ static struct proc *publish(unsigned slot, struct proc *proc)
 	return old;
 }
 
+/* What a scheduler does: this CPU goes on with a thread of mm, or with a kernel thread (NULL). */
+static void switch_to(struct quire_mm *mm)
+{
+	struct quire_pgtable *tables;
+
+	quire_port_preempt_disable(sea.q);
+	tables = quire_switch_mm(sea.q, mm);
+	if (tables)
+		machine_switch(sea.m, tables);
+	quire_finish_switch(sea.q);
+	quire_port_preempt_enable(sea.q);
+}
+
+static void leave_borrowed(void)
+{
+	quire_port_preempt_disable(sea.q);
+	if (quire_leave_mm(sea.q))
+		machine_switch(sea.m, NULL);
+	quire_finish_switch(sea.q);
+	quire_port_preempt_enable(sea.q);
+}
+
 /*
- * The CPU runs in another space from now on. Now and then it stays in the old one's tables for a moment, without being a
- * user of the space and without looking at its memory: a kernel thread that borrows it.
+ * The CPU runs in another space from now on (NULL: in none). The old one is left first; it may end while a kernel thread
+ * here has its tables, which now and then lasts for a moment, or is dropped at once.
  */
 static void go_to(struct cpu *cpu, struct proc *to)
 {
 	struct proc *from = cpu->proc;
-	struct quire_mm *borrowed = NULL;
 
-	if (from && one_in(cpu, 3)) {
-		borrowed = from->mm;
-		quire_mmgrab(borrowed);
-		cpu->proc = NULL;
-		proc_put(from);
-		from = NULL;
-		(void)sched_yield();
-	}
-	machine_switch(sea.m, to ? &to->mm->pt : NULL);
-	cpu->proc = to;
-	if (borrowed)
-		quire_mmdrop(borrowed);
+	switch_to(NULL);
+	cpu->proc = NULL;
 	if (from)
 		proc_put(from);
+	if (one_in(cpu, 3))
+		(void)sched_yield();
+	if (!to || one_in(cpu, 5))
+		leave_borrowed();
+	if (to)
+		switch_to(to->mm);
+	cpu->proc = to;
 }
 
 static void fork_here(struct cpu *cpu)
@@ -291,20 +309,20 @@ static void exec_here(struct cpu *cpu)
 	struct quire_layout layout;
 	int err;
 
-	quire_layout_init(&layout, false, one_in(cpu, 3), 8u << 20, 0);
+	quire_layout_init(&layout, sea.q->fmt, false, one_in(cpu, 3), 8u << 20, 0);
 	layout.start_brk = layout.brk = WILD_BREAK;
-	machine_switch(sea.m, NULL);
+	switch_to(NULL);
 	err = quire_exec(&mm, &layout);
 	log_it(cpu, "exec", 0, 0, 0, 0, err);
 	if (err) {
-		machine_switch(sea.m, &mm->pt);
+		switch_to(mm);
 		return;
 	}
 	(void)quire_fetch_add(&sea.execs, 1u);
 	proc = proc_new(mm, NULL);
 	cpu->proc = proc;
 	proc_forget(old);
-	machine_switch(sea.m, &mm->pt);
+	switch_to(mm);
 	own_map(cpu, proc);
 	(void)quire_fetch_add(&proc->refs, 1u);
 	quire_mmget(mm);
@@ -399,7 +417,7 @@ static void make_first_space(void)
 	struct quire_layout layout;
 	struct quire_mm *mm;
 
-	quire_layout_init(&layout, false, false, 8u << 20, 0);
+	quire_layout_init(&layout, sea.q->fmt, false, false, 8u << 20, 0);
 	layout.start_brk = layout.brk = WILD_BREAK;
 	if (quire_mm_create(sea.q, &layout, &mm) || quire_shmem_file(sea.q, OWN_PAGES * PAGE, &sea.shared))
 		fail(&sea.cpu[0], "no memory for the first space");
@@ -443,9 +461,11 @@ static void make_round(uint64_t seed, unsigned phases)
 	sea.small = random_next(&random) % 4 == 0;
 	sea.nr_phases = phases;
 	sea.steps_a_phase = 200 + random_next(&random) % 1500;
-	config.ram_bytes = sea.small ? 3u << 20 : 48u << 20;
+	config.ram_bytes = (sea.small ? 3u << 20 : 48u << 20) * (PAGE / 4096);
 	config.nr_cpus = sea.nr_cpus;
-	config.fmt = random_next(&random) % 4 ? &quire_pgfmt_x86_64 : &quire_pgfmt_x86_64_5level;
+	test_choose_format(&config);
+	if (random_next(&random) % 4 == 0 && !getenv("QUIRE_TEST_FORMAT") && config.fmt == &quire_pgfmt_x86_64)
+		config.fmt = &quire_pgfmt_x86_64_5level;
 	config.tlb_entries = random_next(&random) % 3 ? 1024 : 16;
 	config.seed = seed;
 	for (unsigned i = 0; i < sea.nr_cpus; i++) {

@@ -19,7 +19,9 @@
 #include <pthread.h>
 #include <quire/quire.h>
 
-#define PAGE 0x1000ull
+#include "../format.h"
+
+#define PAGE ((uint64_t)QUIRE_PAGE_SIZE)
 #define MAX_CPUS 4
 #define NR_SLOTS 5      /* spaces that anybody may join */
 #define MAX_DEPTH 12    /* forks of forks */

@@ -5,7 +5,7 @@
  * Nobody knows what is there at any moment, but not everything is possible. Whoever stores writes a
  * tag, and whoever reads finds zeroes, or the tag of a store that could have got there:
  *
- *	magic 8 | kind 2 | space 14 | when 28 | word in its page 9 | sum 3
+ *	magic 8 | kind 2 | space 14 | when 28 | word in its page 9 | sum 3      (with pages of 4 KiB; larger ones take bits from when)
  *
  *	private window   by this space, or by one that it descends from, before the fork; or the file's
  *	shared window    stored through a shared mapping or into the file; never anything private
@@ -25,6 +25,8 @@ enum kind { KIND_PRIVATE = 1, KIND_SHARED = 2 };
 
 /* ---- Tags -------------------------------------------------------------------------------- */
 
+#define WHEN_MASK ((UINT64_C(1) << (40 - QUIRE_PAGE_SHIFT)) - 1)
+
 static uint64_t sum_of(uint64_t tag)
 {
 	tag >>= 3;
@@ -33,8 +35,8 @@ static uint64_t sum_of(uint64_t tag)
 
 static uint64_t tag(enum kind kind, uint32_t space, uint64_t pos)
 {
-	uint64_t when = quire_fetch_add(&sea.clock, 1u) & 0xfffffff;
-	uint64_t t = 0xa5ull << 56 | (uint64_t)kind << 54 | (uint64_t)(space & 0x3fff) << 40 | when << 12 | (pos % PAGE / 8) << 3;
+	uint64_t when = quire_fetch_add(&sea.clock, 1u) & WHEN_MASK;
+	uint64_t t = 0xa5ull << 56 | (uint64_t)kind << 54 | (uint64_t)(space & 0x3fff) << 40 | when << QUIRE_PAGE_SHIFT | (pos % PAGE / 8) << 3;
 
 	return t | sum_of(t);
 }
@@ -53,14 +55,14 @@ static bool may_see(const struct proc *proc, uint32_t space, uint32_t when)
 static void judge(struct cpu *cpu, const struct proc *proc, uint64_t addr, uint64_t value, bool shared)
 {
 	enum kind kind = (enum kind)(value >> 54 & 3);
-	uint32_t space = value >> 40 & 0x3fff, when = value >> 12 & 0xfffffff;
+	uint32_t space = value >> 40 & 0x3fff, when = value >> QUIRE_PAGE_SHIFT & WHEN_MASK;
 
 	if (!value || addr >= WILD_END)
 		return;
 	cpu->checked++;
 	if (value >> 56 != 0xa5 || (value & 7) != sum_of(value))
 		fail(cpu, "%#llx at %#llx: nobody stored that", (unsigned long long)value, (unsigned long long)addr);
-	if ((value >> 3 & 511) != addr % PAGE / 8)
+	if ((value >> 3 & (PAGE / 8 - 1)) != addr % PAGE / 8)
 		fail(cpu, "%#llx at %#llx was stored elsewhere in its page", (unsigned long long)value, (unsigned long long)addr);
 	if (kind == KIND_SHARED)
 		return;
@@ -115,7 +117,7 @@ static struct range odd(struct cpu *cpu)
 		r.addr = 0xffff800000000000ull + below(cpu, 4) * PAGE;
 		break;
 	case 6:
-		r.addr = 0x7ffffffff000ull - below(cpu, 3) * PAGE;
+		r.addr = sea.q->fmt->user_end - below(cpu, 3) * PAGE;
 		break;
 	default:
 		r.len = 1ull << (22 + below(cpu, 24));
@@ -262,7 +264,7 @@ static void call_lock(struct cpu *cpu, struct range r)
 static void call_process_vm(struct cpu *cpu, struct range r)
 {
 	struct proc *proc = cpu->proc;
-	uint64_t value, addr = r.addr + below(cpu, 512) * 8;
+	uint64_t value, addr = r.addr + below(cpu, PAGE / 8) * 8;
 	uint32_t access = (one_in(cpu, 2) ? QUIRE_ACCESS_WRITE : QUIRE_ACCESS_READ) | (one_in(cpu, 2) ? QUIRE_ACCESS_FORCE : 0);
 	struct quire_iovec local = { addr, r.len }, remote = { r.addr ^ 3 * PAGE, r.len };
 	struct quire_page *page;
@@ -297,7 +299,7 @@ static void call_process_vm(struct cpu *cpu, struct range r)
 static void call_file(struct cpu *cpu)
 {
 	struct quire_object *object = &sea.wild_file.object;
-	uint64_t pos = below(cpu, FILE_PAGES * 512) * 8, value;
+	uint64_t pos = below(cpu, FILE_PAGES * (PAGE / 8)) * 8, value;
 	int64_t n;
 
 	switch (below(cpu, 8)) {
@@ -435,13 +437,13 @@ static void call(struct cpu *cpu)
 static void access_word(struct cpu *cpu)
 {
 	struct range r = pick(cpu);
-	uint64_t addr = r.addr + below(cpu, 512) * 8, value;
+	uint64_t addr = r.addr + below(cpu, PAGE / 8) * 8, value;
 	struct quire_signal sig = { 0 };
 	int err;
 
 	if (one_in(cpu, 5)) {
 		r.shared = false;
-		addr = WILD_BREAK + below(cpu, HEAP_PAGES * 512) * 8;
+		addr = WILD_BREAK + below(cpu, HEAP_PAGES * (PAGE / 8)) * 8;
 	}
 	cpu->accesses++;
 	switch (below(cpu, 8)) {

@@ -14,6 +14,7 @@
 #include <machine/internal.h>
 #include <mm/fault.h>
 
+#include "../format.h"
 #include "../unit/disk.h"
 
 #define WINDOW 14 /* pages that are looked at */
@@ -22,7 +23,7 @@
 #define MOST_OUTCOMES 96
 #define BYTE_OF_THIRD 0xfd0 /* where the third of three threads stores: a store that is lost shows */
 
-const char *const scene_names[NR_SCENES] = { "anon", "forked", "file", "heirs", "leaving" };
+const char *const scene_names[NR_SCENES] = { "anon", "forked", "file", "heirs", "leaving", "table", "table-file" };
 
 static struct world {
 	enum scene scene;
@@ -57,7 +58,23 @@ static void must(bool ok, const char *what)
 
 static bool has_file(void)
 {
-	return w.scene == FILES || w.scene == HEIRS;
+	return w.scene == FILES || w.scene == HEIRS || w.scene == TABLE_FILE;
+}
+
+static bool has_table(void)
+{
+	return w.scene == TABLE || w.scene == TABLE_FILE;
+}
+
+/* What a leaf table maps. */
+static uint64_t table_bytes(void)
+{
+	return PAGE << w.q->fmt->bits[0];
+}
+
+static quire_uaddr_t where(unsigned page)
+{
+	return page < P_MOVED ? P(page) : P(page - P_MOVED) + 4 * table_bytes();
 }
 
 static void put_byte(quire_uaddr_t addr, unsigned char byte)
@@ -93,6 +110,19 @@ static void build_anon(void)
 	touch(P(3));
 }
 
+static void build_table(void)
+{
+	must((P(2) & (table_bytes() - 1)) == 0, "a table begins with page 2");
+	if (w.scene == TABLE)
+		map(2, (unsigned)(table_bytes() / PAGE), QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL);
+	else
+		map(2, (unsigned)(table_bytes() / PAGE), QUIRE_MAP_SHARED, &w.disk->file);
+	put_byte(P(3), 0x33);
+	touch(P(4));
+	if (w.scene == TABLE_FILE)
+		touch(P(2));
+}
+
 static void build_file(void)
 {
 	map(0, 4, QUIRE_MAP_SHARED, &w.disk->file);
@@ -113,6 +143,8 @@ static void warm(void)
 		for (unsigned page = 0; page < 8; page++) {
 			unsigned char byte;
 
+			if (has_table() && page != 3 && page != 4)
+				continue;
 			if (page == 7 || (!has_file() && (page == 0 || page == 2 || page == 4 || page == 5)))
 				continue;
 			(void)machine_load(w.m, P(page) + 0x10, &byte, 1, NULL);
@@ -122,6 +154,8 @@ static void warm(void)
 			continue;
 		if (w.scene == FORKED)
 			put_byte(P(0), 0x30);
+		else if (has_table())
+			put_byte(P(3), 0x33);
 		else
 			put_byte(P(1), has_file() ? 0x21 : 0x11);
 	}
@@ -133,7 +167,7 @@ static void create_space(void)
 	struct quire_layout layout;
 
 	memset(&layout, 0, sizeof(layout));
-	quire_layout_init(&layout, false, false, UINT64_C(8) << 20, 0);
+	quire_layout_init(&layout, w.q->fmt, false, false, UINT64_C(8) << 20, 0);
 	layout.start_brk = layout.brk = P(0);
 	must(quire_mm_create(w.q, &layout, &w.mm) == 0, "a space");
 	machine_switch(w.m, &w.mm->pt);
@@ -145,10 +179,10 @@ static const char *judge(void);
 
 void world_build(enum scene scene, const struct program *programs, unsigned nr_threads, struct explorer_test *test)
 {
-	static const struct quire_range map_of_memory[] = { { PAGE, RAM_BYTES, QUIRE_RANGE_USABLE } };
-	const struct machine_config config = { .ram_bytes = RAM_BYTES, .map = map_of_memory, .nr_ranges = 1,
-					       .nr_cpus = nr_threads, .tlb_entries = 64,
-					       .zones = 1u << QUIRE_ZONE_NORMAL };
+	static const struct quire_range map_of_memory[] = { { PAGE, RAM_BYTES, QUIRE_RANGE_USABLE, 0 } };
+	struct machine_config config = { .ram_bytes = RAM_BYTES, .map = map_of_memory, .nr_ranges = 1,
+					 .nr_cpus = nr_threads, .tlb_entries = 64,
+					 .zones = 1u << QUIRE_ZONE_NORMAL };
 
 	if (w.m) {
 		explorer_rewind();
@@ -160,6 +194,7 @@ void world_build(enum scene scene, const struct program *programs, unsigned nr_t
 	memcpy(w.program, programs, nr_threads * sizeof(*programs));
 	nr_legal = 0;
 
+	test_choose_format(&config);
 	explorer_build();
 	if (machine_create(&config, &w.m)) {
 		fprintf(stderr, "explorer: no machine\n");
@@ -169,7 +204,9 @@ void world_build(enum scene scene, const struct program *programs, unsigned nr_t
 	machine_set_quiet(w.m, true);
 	w.disk = disk_new(w.q, FILE_PAGES * PAGE);
 	create_space();
-	if (has_file())
+	if (has_table())
+		build_table();
+	else if (has_file())
 		build_file();
 	else
 		build_anon();
@@ -223,7 +260,7 @@ static int64_t dontneed(quire_uaddr_t at, uint64_t len)
 
 static int64_t perform(unsigned thread, const struct call *c, struct quire_mm **child)
 {
-	quire_uaddr_t at = P(c->page);
+	quire_uaddr_t at = where(c->page);
 	uint64_t len = c->n * PAGE;
 	struct quire_signal sig = { 0 };
 	unsigned char byte = c->what;
@@ -245,6 +282,9 @@ static int64_t perform(unsigned thread, const struct call *c, struct quire_mm **
 		return quire_mprotect(w.mm, at, len, c->what);
 	case MREMAP:
 		return quire_mremap(w.mm, at, len, len, QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(c->what));
+	case MREMAP_TABLE:
+		return quire_mremap(w.mm, P(2), table_bytes(), table_bytes(),
+				    QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(2) + c->what * table_bytes());
 	case BRK:
 		return (int64_t)quire_brk(w.mm, at);
 	case DONTNEED:
@@ -356,6 +396,12 @@ static void add_space(const char *name, struct quire_mm *mm)
 			add_text("/");
 			add_byte(P(page) + BYTE_OF_THIRD);
 		}
+	}
+	for (unsigned page = 2; page < 6 && has_table(); page++) {
+		add_text(page == 2 ? " moved " : " ");
+		add_byte(where(P_MOVED + page) + 0x10);
+		add_text("/");
+		add_byte(where(P_MOVED + page) + 0xff0);
 	}
 }
 

@@ -11,6 +11,10 @@
  *
  *	heirs    the same after a fork whose child still lives
  *	leaving  as anon, with two users: each thread ends by putting the space, and the last one takes it apart
+ *	table    private anonymous pages from 2 on that fill a leaf table; 2 untouched, 3 written, 4 read
+ *	table-file  as many shared pages of the file, 3 written, 2 and 4 read; the file ends with page 5
+ *
+ * Pages from P_MOVED on are those 4 leaf tables behind.
  */
 #ifndef QUIRE_TESTS_WORLD_H
 #define QUIRE_TESTS_WORLD_H
@@ -22,7 +26,8 @@
 #define FILE_PAGES 4
 #define MOST_CALLS 3
 
-enum scene { ANON, FORKED, FILES, HEIRS, LEAVING, NR_SCENES };
+enum scene { ANON, FORKED, FILES, HEIRS, LEAVING, TABLE, TABLE_FILE, NR_SCENES };
+#define P_MOVED 128
 extern const char *const scene_names[NR_SCENES];
 
 enum kind {
@@ -32,6 +37,7 @@ enum kind {
 	MUNMAP,   /* page, n */
 	MPROTECT, /* page, n; what: the rights */
 	MREMAP,   /* page, n to page what */
+	MREMAP_TABLE, /* all that is in the leaf table of page 2 to what leaf tables behind */
 	BRK,      /* to page */
 	DONTNEED, /* page, n */
 	FORK,

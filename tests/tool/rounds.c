@@ -65,8 +65,9 @@ static void a_text_says_what_it_says(void **state)
 		"# comment\n"
 		"\n"
 		"limits as=32M stack = 64K\n"
-		"limits memlock=3p\n"
+		"limits memlock=3p maps=5\n"
 		"no_random\n"
+		"overcommit 2\n"
 		"  p0 mmap(w+3p, 2p, READ|WRITE, PRIVATE|FIXED|ANONYMOUS|0x4000000000, -1, 0x10) = w+3p -> s1\n"
 		"p0 mmap(low+1p,1p+5,NONE,SHARED_VALIDATE|32BIT,disk_read_only,2p)=EOPNOTSUPP\n"
 		"p0 mremap(s1-1p, 2G, 3K, MAYMOVE|DONTUNMAP, end-1p)\n"
@@ -77,15 +78,30 @@ static void a_text_says_what_it_says(void **state)
 		"p3 madvise(0x7ff, -2p, 77)\n"
 		"p3 mincore(w, 1p, vec)\n"
 		"p3 call999(1, 2, 3, 4, 5, 0x6)\n"
-		"p3 exit()\n");
+		"p3 exit()\n"
+		"p0 store_word(w+1p-4, 8, 0x1122334455667788) = SEGV_MAPERR\n"
+		"p0 store_run(w+1p-4, 2p, 7)\n"
+		"p0 fallocate(disk, KEEP_SIZE|PUNCH_HOLE, 1p, 2p)\n");
 	const struct step *s = r.steps;
 
 	(void)state;
-	assert_int_equal(r.nr_steps, 11);
+	assert_int_equal(r.nr_steps, 14);
+	assert_int_equal(s[11].kind, STEP_STORE_WORD);
+	assert_int_equal(s[11].arg[0], 0x100000000ffc);
+	assert_int_equal(s[11].arg[1], 8);
+	assert_true(s[11].arg[2] == 0x1122334455667788);
+	assert_int_equal(s[12].kind, STEP_STORE_RUN);
+	assert_int_equal(s[12].arg[1], 0x2000);
+	assert_int_equal(s[12].arg[2], 7);
+	assert_int_equal(s[13].nr, SYS_fallocate);
+	assert_int_equal(s[13].arg[0], STEP_FD + STEP_FILE_DISK);
+	assert_int_equal(s[13].arg[1], 3);
 	assert_true(r.no_random);
 	assert_int_equal(r.limit_as, 32 << 20);
 	assert_int_equal(r.limit_stack, 64 << 10);
 	assert_int_equal(r.limit_memlock, 3 * 4096);
+	assert_int_equal(r.limit_maps, 5);
+	assert_int_equal(r.overcommit, 2);
 	assert_true(r.limit_data == ~0ull);
 
 	assert_int_equal(s->kind, STEP_CALL);
@@ -308,9 +324,11 @@ static void errors_name_their_line(void **state)
 		{"limits core=1\np0 load(w, 1)\n", "x:1: no such limit: 'core'"},
 		{"limits\np0 load(w, 1)\n", "x:1: no such limit: ''"},
 		{"limits as\np0 load(w, 1)\n", "x:1: '=' expected before ''"},
+		{"overcommit 0\np0 load(w, 1)\n", "x:1: overcommit is 1 or 2, not '0'"},
 		{"no_random 1\np0 load(w, 1)\n", "x:1: nothing expected here: '1'"},
 		{"p0 a_word_that_is_longer_than_any_that_there_is(w)\n",
 		 "x:1: no such word: 'a_word_that_is_longer_than_any_that_there_is'"},
+		{"p0 store_word(w, 3, 0x41)\n", "x:1: a word has 1, 2, 4 or 8 bytes"},
 	};
 	struct round r;
 	char text[32 * 1200] = "";

@@ -6,6 +6,7 @@ Usage: run.py QUIRE PROGRAMS_DIR SOURCE_ROOT [TEST...]
 
 Prints in cmocka's format, so that tests/run.py counts one by one.
 """
+import errno
 import glob
 import os
 import random
@@ -47,6 +48,18 @@ def program(name):
     path = os.path.join(PROGRAMS, name)
     if not os.path.exists(path):
         raise Skip(f"{name} could not be built here")
+    return path
+
+
+def program_of_32_bits(name, *args):
+    """The program's path; skips where the kernel does not run its kind (some virtual machines)."""
+    path = program(name)
+    try:
+        subprocess.run([path, *args], stdin=subprocess.DEVNULL, capture_output=True)
+    except OSError as why:
+        if why.errno == errno.ENOEXEC:
+            raise Skip("this kernel does not run programs of 32 bits")
+        raise
     return path
 
 
@@ -145,7 +158,7 @@ def every_call():
 
 @test
 def every_call_32_bits():
-    no_difference(program("calls32"), options=["--maps=call", "--flags"])
+    no_difference(program_of_32_bits("calls32"), options=["--maps=call", "--flags"])
 
 
 @test
@@ -211,7 +224,7 @@ def births_crash():
 @test
 def births_32_bits():
     for way in ("vfork", "exec-thread", "killed", "fork-threads", "clone-vm"):
-        no_difference(program("births32"), way)
+        no_difference(program_of_32_bits("births32", way), way)
 
 
 # ---- What it says, and how it exits -----------------------------------------------------------
@@ -235,7 +248,7 @@ def a_command_that_is_not_there():
 @test
 def misuse():
     for wrong in ([], ["shadow"], ["shadow", "--maps=often", "true"], ["record", "true"], ["replay"], ["nonsense"],
-                  ["maps", "a", "b"], ["--nonsense"], ["shadow", "--nonsense", "true"]):
+                  ["maps", "a", "b"], ["--nonsense"], ["layout", "--nonsense"], ["shadow", "--nonsense", "true"]):
         done = run(QUIRE, *wrong)
         same(f"exit status of {wrong}", done.returncode, 2)
         assert done.stderr and not done.stdout, f"{wrong}: the message goes to standard error"
@@ -245,7 +258,7 @@ def misuse():
 def help_and_version():
     done = run(QUIRE, "--version")
     assert done.returncode == 0 and re.fullmatch(r"quire \d+\.\d+\.\d+\n", done.stdout), done
-    for command in ([], ["shadow"], ["record"], ["replay"], ["maps"], ["smaps"]):
+    for command in ([], ["shadow"], ["record"], ["replay"], ["maps"], ["smaps"], ["layout"]):
         done = run(QUIRE, *command, "--help")
         same(f"exit status of {command} --help", done.returncode, 0)
         assert "Usage: quire" in done.stdout, done.stdout
@@ -475,6 +488,117 @@ def the_picture_is_to_scale():
     # The largest may be folded, that is, drawn lower than to scale; no other may.
     scales.sort()
     assert scales[-1] / scales[1] < 1.01, scales
+
+
+# ---- Layouts ----------------------------------------------------------------------------------
+
+MACHINES = {  # its zones, and what Linux has as the start of its direct map
+    "i386": (["HighMem", "Normal", "DMA"], 0xc0000000), "pae": (["HighMem", "Normal", "DMA"], 0xc0000000),
+    "x86_64": (["Normal", "DMA32", "DMA"], 0xffff888000000000),
+    "x86_64-5level": (["Normal", "DMA32", "DMA"], 0xff11000000000000),
+    "aarch64": (["Normal", "DMA32"], 0xffff000000000000), "aarch64-16k": (["Normal", "DMA32"], 0xffff000000000000),
+    "aarch64-64k": (["Normal", "DMA32"], 0xffff000000000000), "sv32": (["HighMem", "Normal"], 0xc0000000),
+    "sv39": (["Normal", "DMA32"], 0xffffffd600000000), "sv48": (["Normal", "DMA32"], 0xffffaf8000000000),
+    "sv57": (["Normal", "DMA32"], 0xff60000000000000),
+}
+
+
+def parts(text, heading):
+    """{name: (start, end)} of the lines "    name : 0x... - 0x..." below the heading, in their order."""
+    block = text.split(heading + "\n")[1].split("\n\n")[0]
+    found = re.findall(r"^    (\w+) *: 0x([0-9a-f]+) - 0x([0-9a-f]+)", block, re.M)
+    return {name: (int(start, 16), int(end, 16)) for name, start, end in found}
+
+
+def drawn(svg):
+    """[(start, end, words, x, y, height)] of all rectangles that stand for addresses."""
+    result = []
+    for rect in ET.parse(svg).getroot().iter("{http://www.w3.org/2000/svg}rect"):
+        title = rect.find("{http://www.w3.org/2000/svg}title")
+        found = title is not None and re.match(r"([0-9a-f]+)-([0-9a-f]+) (.*)", title.text)
+        if found:
+            result.append((int(found[1], 16), int(found[2], 16), found[3], float(rect.get("x")), float(rect.get("y")),
+                           float(rect.get("height"))))
+    return result
+
+
+@test
+def every_machine_has_a_layout_and_a_picture_of_it():
+    for name, (zones, page_offset) in MACHINES.items():
+        svg = os.path.join(WORK, name + ".svg")
+        done = run(QUIRE, "layout", f"--machine={name}", f"--svg={svg}")
+        same(f"{name}: exit status and messages", (done.returncode, done.stderr), (0, ""))
+        assert done.stdout.startswith(name + ": "), done.stdout
+        of_zones, of_kernel = parts(done.stdout, "zones:"), parts(done.stdout, "virtual kernel memory layout:")
+        same(f"{name}: zones", list(of_zones), zones)
+        same(f"{name}: direct map", of_kernel["lowmem"][0], page_offset)
+        same(f"{name}: kmaps", "pkmap" in of_kernel, zones[0] == "HighMem")
+        shown = drawn(svg)
+        for part, (start, end) in of_kernel.items():
+            assert any(d[:2] == (start, end) for d in shown), f"{name}: {part} is drawn"
+        for zone, (start, end) in of_zones.items():
+            inside = [d for d in shown if d[2].startswith(zone + ",")]
+            assert inside and all(start <= d[0] < d[1] <= end for d in inside), f"{name}: {zone} is drawn"
+        for x in {d[3] for d in shown}:  # two columns: no hole, no overlap, high addresses on top
+            column = sorted(d for d in shown if d[3] == x)
+            for below, above in zip(column, column[1:]):
+                same(f"{name}: where {above} begins", above[0], below[1])
+                assert abs(above[4] + above[5] - below[4]) < 0.1, f"{name}: {above} stands on {below}"
+
+
+@test
+def the_layout_is_linuxs():
+    done = run(QUIRE, "layout", "--machine", "pae", "--ram", "8G")
+    # By hand from the map: 0x38000 to 0xbffe0 and 5 GiB from 4 GiB on.
+    assert re.search(rf"HighMem : 0x038000000 - 0x240000000 +{(0xbffe0 - 0x38000 + 0x140000) * 4} kB\n", done.stdout), done.stdout
+    same("zones", parts(done.stdout, "zones:"), {"HighMem": (0x38000000, 0x240000000), "Normal": (0x1000000, 0x38000000),
+                                                 "DMA": (0, 0x1000000)})
+    assert "    lowmem  : 0xc0000000 - 0xf8000000   ( 896 MB)\n" in done.stdout, done.stdout
+    assert re.search(r"    pkmap   : 0x[0-9a-f]{8} - 0x[0-9a-f]{8}   \(2048 kB\)\n", done.stdout), done.stdout
+    done = run(QUIRE, "layout", "--machine", "i386", "--ram", "512MiB")
+    assert "HighMem" not in done.stdout and "pkmap" not in done.stdout, done.stdout
+    assert "    lowmem  : 0xc0000000 - 0xdffe0000   ( 511 MB)\n" in done.stdout, done.stdout
+    done = run(QUIRE, "layout", "--machine", "i386", "--ram", "4G")
+    assert "1 GiB more lie beyond what the processor reaches\n" in done.stdout, done.stdout
+    assert re.search(r"    pkmap   : 0x[0-9a-f]{8} - 0x[0-9a-f]{8}   \(4096 kB\)\n", done.stdout), done.stdout
+    done = run(QUIRE, "layout")
+    assert "    vmalloc : 0xffffc90000000000 - 0xffffe90000000000 " in done.stdout, done.stdout
+    # More RAM than this host has addresses for.
+    same("4 PiB", run(QUIRE, "layout", "--machine=x86_64-5level", "--ram=4P").returncode, 0)
+
+
+@test
+def what_can_be_seen_to_scale_is():
+    svg = os.path.join(WORK, "scale.svg")
+    same("exit status", run(QUIRE, "layout", "--machine=pae", f"--svg={svg}").returncode, 0)
+    assert open(svg).read().count(">to scale<") == 2
+    for x in {d[3] for d in drawn(svg)}:
+        large = [d for d in drawn(svg) if d[3] == x and d[5] > 5]
+        scales = sorted(d[5] / (d[1] - d[0]) for d in large)
+        assert len(scales) >= 3 and scales[-1] / scales[0] < 1.01, large
+    same("exit status", run(QUIRE, "layout", "--machine=x86_64", f"--svg={svg}").returncode, 0)
+    text = open(svg).read()
+    assert "vmalloc, 32 TiB (not to scale)" in text and "axis broken" in text
+
+
+@test
+def layouts_that_cannot_be():
+    for wrong in (["--machine=vax"], ["--ram=lots"], ["--ram=-1"], ["--ram=0"], ["--ram="], ["--ram=1X"], ["--ram=1GB"],
+                  ["--ram=99999999999999999999"], ["--ram=17179869184G"], ["--ram=8K"], ["--machine=pae", "--ram=65G"],
+                  ["--machine=i386", "--ram=4097M"], ["--machine=sv39", "--ram=1T"], ["--ram=65T"], ["more"]):
+        done = run(QUIRE, "layout", *wrong)
+        same(f"{wrong}: exit status", done.returncode, 2)
+        same(f"{wrong}: output", done.stdout, "")
+        assert re.fullmatch(r"quire: .+\n", done.stderr), f"{wrong}: one line, not {done.stderr!r}"
+    done = run(QUIRE, "layout", "--machine=pae", "--ram=65G")
+    same("message", done.stderr, "quire: pae cannot have 65 GiB of RAM: 64 GiB at most\n")
+    for path, why in (("/nonexistent/file", "No such file or directory"), ("/dev/full", "No space left on device")):
+        done = run(QUIRE, "layout", f"--svg={path}")
+        same("exit status", done.returncode, 3)
+        same("message", done.stderr, f"quire: cannot write {path}: {why}\n")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([QUIRE, "layout"], stdout=full, stderr=subprocess.PIPE, text=True)
+    same("a full disk", (done.returncode, done.stderr), (3, "quire: cannot write: No space left on device\n"))
 
 
 # ---- All --------------------------------------------------------------------------------------

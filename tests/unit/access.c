@@ -118,6 +118,17 @@ static void arguments_are_checked_in_linux_s_order(void **state)
 	assert_int_equal(readv(VEC({L, 0}), 1, VEC({R, UINT64_MAX}), 1), 0);
 	assert_int_equal(readv(VEC({L, 1}), 1, many, 0), 0);
 	assert_int_equal(readv(VEC({L, 1}), 1, VEC({UINT64_MAX - PAGE, 0}), 1), 0);
+	/* Who the other is comes last, and not at all if there is nothing to move on its side. */
+	assert_int_equal(quire_process_vm_readv(space.mm, VEC({L, 1}), 1, NULL, VEC({R, 0}, {R, 1}), 2, 0),
+			 -QUIRE_ESRCH);
+	assert_int_equal(quire_process_vm_readv(space.mm, VEC({L, 1}), 1, NULL, VEC({R, 0}), 1, 0), 0);
+	assert_int_equal(quire_process_vm_writev(space.mm, VEC({L, 1}), 1, NULL, VEC({R, 0}), 1, 1),
+			 -QUIRE_EINVAL);
+	assert_int_equal(
+		quire_process_vm_writev(space.mm, VEC({L, 1}), 1, NULL, VEC({R, 1}, {R, UINT64_MAX}), 2, 0),
+		-QUIRE_EINVAL);
+	assert_int_equal(quire_process_vm_writev(space.mm, VEC({TASK_END, 1}), 1, NULL, VEC({R, 1}), 1, 0),
+			 -QUIRE_EFAULT);
 	/* This side must be where user memory can be, mapped or not. */
 	assert_int_equal(readv(VEC({L, 10}, {TASK_END, 0}), 2, VEC({R, 20}), 1), 10);
 	assert_int_equal(readv(VEC({L, 10}, {TASK_END, 1}), 2, VEC({R, 20}), 1), -QUIRE_EFAULT);
@@ -183,6 +194,25 @@ static void writes_break_copies(void **state)
 	put_space(child);
 }
 
+/* The page notes the write itself, also where the entry had noted a store: who shares it and says MADV_FREE leaves it. */
+static void what_was_written_stays_when_a_sharer_frees_it(void **state)
+{
+	struct quire_mm *child;
+
+	(void)state;
+	run_in(remote);
+	set(R, 1);
+	set(R + PAGE, 1);
+	run_in(space.mm);
+	assert_int_equal(writev(VEC({L, 1}), 1, VEC({R, 1}), 1), 1);
+	child = fork_space(remote);
+	assert_true(entry_has(child, R, QUIRE_PTE_DIRTY));
+	assert_int_equal(quire_madvise(child, R, 2 * PAGE, QUIRE_MADV_FREE), 0);
+	assert_true(entry_has(child, R, QUIRE_PTE_DIRTY));
+	assert_false(entry_has(child, R + PAGE, QUIRE_PTE_DIRTY));
+	put_space(child);
+}
+
 /*
  * What is read is pinned: a page that a fork left shared is copied first, and the copy is
  * clean. What is nobody else's stays where it is.
@@ -212,18 +242,21 @@ static void reads_leave_no_page_shared(void **state)
 	put_space(child);
 }
 
+/* From a space's base to where its stack is. */
+#define STACK (2048 * PAGE)
+
 /* This side grows its stack, the other side's stays as it is. */
 static void only_one_s_own_stack_grows(void **state)
 {
-	put_area(space.mm, L + 0x800000, 1, VM_RW | QUIRE_VM_GROWSDOWN);
-	put_area(remote, R + 0x800000, 1, VM_RW | QUIRE_VM_GROWSDOWN);
-	space.mm->limits.stack = 8 << 20;
-	remote->limits.stack = 8 << 20;
-	assert_int_equal(readv(VEC({L + 0x800000 - 3 * PAGE, 8}), 1, VEC({R, 8}), 1), 8);
-	assert_int_equal(readv(VEC({L, 8}), 1, VEC({R + 0x800000 - 3 * PAGE, 8}), 1),
+	put_area(space.mm, L + STACK, 1, VM_RW | QUIRE_VM_GROWSDOWN);
+	put_area(remote, R + STACK, 1, VM_RW | QUIRE_VM_GROWSDOWN);
+	space.mm->limits.stack = 2048 * PAGE;
+	remote->limits.stack = 2048 * PAGE;
+	assert_int_equal(readv(VEC({L + STACK - 3 * PAGE, 8}), 1, VEC({R, 8}), 1), 8);
+	assert_int_equal(readv(VEC({L, 8}), 1, VEC({R + STACK - 3 * PAGE, 8}), 1),
 			 -QUIRE_EFAULT);
-	assert_int_equal(area(space.mm, L + 0x800000)->start, L + 0x800000 - 3 * PAGE);
-	assert_int_equal(area(remote, R + 0x800000)->start, R + 0x800000);
+	assert_int_equal(area(space.mm, L + STACK)->start, L + STACK - 3 * PAGE);
+	assert_int_equal(area(remote, R + STACK)->start, R + STACK);
 }
 
 /* ---- A debugger -------------------------------------------------------------------------- */
@@ -280,7 +313,7 @@ static void a_debugger_does_not_write_behind_a_file_s_back(void **state)
 static void a_debugger_grows_stacks(void **state)
 {
 	unsigned char buf[2 * PAGE];
-	uint64_t stack = R + 0x800000;
+	uint64_t stack = R + STACK;
 
 	put_area(remote, stack, 1, VM_RW | QUIRE_VM_GROWSDOWN);
 	remote->limits.stack = 4 * PAGE;
@@ -302,6 +335,7 @@ int main(void)
 		access_test(what_was_copied_before_a_fault_counts),
 		access_test(rights_of_the_two_sides),
 		access_test(writes_break_copies),
+		access_test(what_was_written_stays_when_a_sharer_frees_it),
 		access_test(reads_leave_no_page_shared),
 		access_test(only_one_s_own_stack_grows),
 		access_test(a_debugger_reads_and_writes_what_it_can_reach),

@@ -497,13 +497,20 @@ static void the_host_can_do_the_populating(void **state)
 
 /* ---- Huge pages -------------------------------------------------------------------------- */
 
+/* Where a whole huge page begins, whatever its size; the size, as much as one table of entries maps. */
+#define FAR UINT64_C(0x60000000)
+#define LEAF (UINT64_C(1) << space.mm->pt.fmt->shift[1])
+
 static void collapsing(void **state)
 {
-	const uint64_t huge = 2 << 20, base = 0x300000000000;
+	const uint64_t huge = LEAF, base = FAR;
 	struct quire_mm *mm = space.mm;
 
 	assert_int_equal(quire_mmap(mm, base, 8 * huge, 3, ANON | QUIRE_MAP_FIXED, NULL, 0), base);
-	/* Nothing there; or no whole huge page in the range. */
+	/* Nothing in the area; nothing in the huge page; or no whole huge page in the range. */
+	assert_int_equal(quire_madvise(mm, base, huge, QUIRE_MADV_COLLAPSE), -QUIRE_EINVAL);
+	assert_int_equal(quire_madvise(mm, base, PAGE, QUIRE_MADV_COLLAPSE), -QUIRE_EINVAL);
+	set(base + 6 * huge, 1);
 	assert_int_equal(quire_madvise(mm, base, huge, QUIRE_MADV_COLLAPSE), -QUIRE_EINVAL);
 	assert_int_equal(quire_madvise(mm, base, PAGE, QUIRE_MADV_COLLAPSE), 0);
 	assert_int_equal(quire_madvise(mm, base + PAGE, PAGE, QUIRE_MADV_COLLAPSE), -QUIRE_EINVAL);
@@ -581,7 +588,7 @@ static void guards_without_objects(void **state)
 #if QUIRE_DEBUG
 static int64_t call_guard_far(void)
 {
-	return quire_madvise(space.mm, 0x300000000000, 5 << 20, QUIRE_MADV_GUARD_INSTALL);
+	return quire_madvise(space.mm, FAR, 5 * LEAF / 2, QUIRE_MADV_GUARD_INSTALL);
 }
 #endif
 
@@ -595,19 +602,19 @@ static void guards_without_tables(void **state)
 	uint64_t tables;
 
 	assert_int_equal(
-		quire_mmap(space.mm, 0x300000000000, 8 << 20, 3, ANON | QUIRE_MAP_FIXED, NULL, 0),
-		0x300000000000);
-	set(0x300000000000 + (7 << 20), 1);
+		quire_mmap(space.mm, FAR, 4 * LEAF, 3, ANON | QUIRE_MAP_FIXED, NULL, 0),
+		FAR);
+	set(FAR + 7 * LEAF / 2, 1);
 	/* Two areas: the first could have its guards when there is no memory for the second's. */
 	assert_int_equal(
-		quire_madvise(space.mm, 0x300000000000 + (2 << 20), 6 << 20, QUIRE_MADV_DONTDUMP),
+		quire_madvise(space.mm, FAR + LEAF, 3 * LEAF, QUIRE_MADV_DONTDUMP),
 		0);
 	tables = quire_pgtable_bytes(&space.mm->pt);
 	assert_true(assert_no_memory_no_change(&space.q->pages.fail, call_guard_far,
 					       -QUIRE_ENOMEM) >= 2);
 	assert_true(quire_pgtable_bytes(&space.mm->pt) > tables);
-	assert_maperr(QUIRE_ACCESS_READ, 0x300000000000 + (5 << 20) - PAGE);
-	assert_int_equal(quire_madvise(space.mm, 0x300000000000, 5 << 20, QUIRE_MADV_GUARD_REMOVE),
+	assert_maperr(QUIRE_ACCESS_READ, FAR + 5 * LEAF / 2 - PAGE);
+	assert_int_equal(quire_madvise(space.mm, FAR, 5 * LEAF / 2, QUIRE_MADV_GUARD_REMOVE),
 			 0);
 	assert_int_equal(quire_pgtable_bytes(&space.mm->pt), tables);
 #endif

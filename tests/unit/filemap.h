@@ -18,9 +18,11 @@
 
 #include <machine.h>
 
+#include "../format.h"
+
 #define PAGE QUIRE_PAGE_SIZE
-#define AT UINT64_C(0x7f0000000000) /* where tests map: fixed, so that they can say addresses */
-#define ELSEWHERE UINT64_C(0x7f0010000000)
+#define AT UINT64_C(0x70000000) /* where tests map: fixed, so that they can say addresses */
+#define ELSEWHERE UINT64_C(0x80000000)
 #define RW (QUIRE_PROT_READ | QUIRE_PROT_WRITE)
 #define CPUS 4u
 
@@ -36,7 +38,7 @@ static inline struct quire_mm *new_space(void)
 	struct quire_layout layout;
 	struct quire_mm *space;
 
-	quire_layout_init(&layout, false, false, UINT64_C(8) << 20, 0);
+	quire_layout_init(&layout, q->fmt, false, false, UINT64_C(8) << 20, 0);
 	assert_int_equal(quire_mm_create(q, &layout, &space), 0);
 	return space;
 }
@@ -51,6 +53,7 @@ static inline int set_up(void **state)
 	struct machine_config config = {.nr_cpus = CPUS};
 
 	(void)state;
+	test_choose_format(&config);
 	assert_int_equal(machine_create(&config, &m), 0);
 	q = machine_quire(m);
 	mm = new_space();

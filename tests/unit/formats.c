@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spaces on every machine that has pages of 4 KiB: what programs do, with each format's own MMU
+ * Spaces on every machine that has this build's pages: what programs do, with each format's own MMU
  * reading the tables (machine/mmu.c), once with a processor that marks entries and once with one that
  * faults instead. The other tests of spaces run on some of these formats too; here are also those
  * whose addresses are too short for them.
@@ -23,6 +23,8 @@ static const struct variant variants[] = {
 	{ &quire_pgfmt_sv48, false, true },   { &quire_pgfmt_sv48, true, true },
 	{ &quire_pgfmt_sv57, false, true },   { &quire_pgfmt_sv57, true, true },
 	{ &quire_pgfmt_aarch64, false, true }, { &quire_pgfmt_aarch64, true, true },
+	{ &quire_pgfmt_aarch64_16k, false, true }, { &quire_pgfmt_aarch64_16k, true, true },
+	{ &quire_pgfmt_aarch64_64k, false, true }, { &quire_pgfmt_aarch64_64k, true, true },
 };
 
 #define RW (QUIRE_PROT_READ | QUIRE_PROT_WRITE)
@@ -32,8 +34,7 @@ static const struct variant *variant;
 
 static int setup(void **state)
 {
-	struct machine_config config = { .ram_bytes = 64u << 20 };
-	struct quire_layout layout;
+	struct machine_config config = { .ram_bytes = 16384 * PAGE };
 
 	variant = *state;
 	config.fmt = variant->fmt;
@@ -42,13 +43,7 @@ static int setup(void **state)
 	if (machine_create(&config, &space.m))
 		return -1;
 	space.q = machine_quire(space.m);
-	quire_layout_init(&layout, variant->fmt->va_bits == 32, false, 8 << 20, 0);
-	if (layout.task_size > variant->fmt->user_end) {
-		layout.task_size = variant->fmt->user_end;
-		layout.mmap_base = layout.task_size - (64 << 20);
-		layout.mmap_legacy_base = quire_page_down(layout.task_size / 3);
-	}
-	if (quire_mm_create(space.q, &layout, &space.mm))
+	if (quire_mm_create(space.q, NULL, &space.mm))
 		return -1;
 	machine_switch(space.m, &space.mm->pt);
 	*state = &space;
@@ -198,6 +193,8 @@ int main(void)
 	unsigned n = 0, i, v;
 
 	for (v = 0; v < QUIRE_ARRAY_SIZE(variants); v++) {
+		if (variants[v].fmt->shift[0] != QUIRE_PAGE_SHIFT)
+			continue;
 		for (i = 0; i < QUIRE_ARRAY_SIZE(tests); i++, n++) {
 			snprintf(names[n], sizeof(names[n]), "%s (%s%s)", tests[i].name,
 				 variants[v].fmt->name, variants[v].marks_fault ? ", marks fault" : "");

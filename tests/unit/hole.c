@@ -40,6 +40,74 @@ static void punch_hole_frees_the_pages_and_the_disk(void **state)
 	assert_null(disk_delete(d));
 }
 
+static void a_hole_zeroes_parts_of_pages(void **state)
+{
+	static unsigned char buffer[4 * PAGE];
+	struct disk *d = disk_new(space.q, 4 * PAGE);
+
+	(void)state;
+	/* Neither of the pages at its ends is cached: they are read. The one between is freed. */
+	assert_int_equal(quire_object_punch_hole(&d->object, PAGE - 10, 2 * PAGE + 10), 0);
+	assert_int_equal(d->holes, 1);
+	assert_int_equal(d->hole_start, PAGE);
+	assert_int_equal(d->hole_end, 2 * PAGE);
+	assert_int_equal(d->object.nr_pages, 2);
+	/* No whole page: the disk is not asked for anything. */
+	assert_int_equal(quire_object_punch_hole(&d->object, 3 * PAGE + 1, 3 * PAGE + 3), 0);
+	assert_int_equal(d->holes, 1);
+	/* Of zeroes the disk learns when the pages are written back. */
+	assert_int_equal(quire_object_sync(&d->object, 0, 3), 0);
+	assert_int_equal(d->bytes[PAGE - 11], disk_byte(PAGE - 11));
+	assert_int_equal(d->bytes[PAGE - 10], 0);
+	assert_int_equal(d->bytes[2 * PAGE + 9], 0);
+	assert_int_equal(d->bytes[2 * PAGE + 10], disk_byte(2 * PAGE + 10));
+	assert_int_equal(quire_object_read(&d->object, 0, buffer, 4 * PAGE), 4 * PAGE);
+	for (size_t i = 0; i < 4 * PAGE; i++) {
+		bool gone = (i >= PAGE - 10 && i < 2 * PAGE + 10) || i == 3 * PAGE + 1 || i == 3 * PAGE + 2;
+
+		assert_int_equal(buffer[i], gone ? 0 : disk_byte(i));
+	}
+	assert_null(disk_delete(d));
+}
+
+static void a_hole_whose_ends_cannot_be_read_changes_nothing(void **state)
+{
+	static unsigned char buffer[2 * PAGE];
+	struct disk *d = disk_new(space.q, 4 * PAGE);
+
+	(void)state;
+	d->fail_read = 2;
+	assert_int_equal(quire_object_punch_hole(&d->object, 10, 2 * PAGE + 10), -QUIRE_EIO);
+	d->fail_read = 0;
+	assert_int_equal(quire_object_punch_hole(&d->object, 3 * PAGE, 4 * PAGE), 0);
+	assert_int_equal(d->holes, 1);
+	d->fail_read = UINT64_MAX;
+	assert_int_equal(quire_object_read(&d->object, 0, buffer, 2 * PAGE), 2 * PAGE);
+	for (size_t i = 0; i < 2 * PAGE; i++)
+		assert_int_equal(buffer[i], disk_byte(i));
+	assert_null(disk_delete(d));
+}
+
+/* fallocate(2) without FALLOC_FL_KEEP_SIZE: the size only grows; tmpfs keeps what was stored behind the end, a disk does not. */
+static void extending_never_cuts(void **state)
+{
+	struct disk *d = disk_new(space.q, 2 * PAGE + 100);
+
+	(void)state;
+	put_file(space.mm, BASE, 4, VM_RW | VM_S, &d->file, 0);
+	set(BASE + 2 * PAGE + 200, 7);
+	quire_object_extend(&d->object, PAGE);
+	assert_int_equal(d->object.size, 2 * PAGE + 100);
+	assert_int_equal(get(BASE + 2 * PAGE + 200), 7);
+	quire_object_extend(&d->object, 3 * PAGE + 1);
+	assert_int_equal(d->object.size, 3 * PAGE + 1);
+	assert_int_equal(get(BASE + 2 * PAGE + 200), 0);
+	assert_int_equal(get(BASE + 2 * PAGE + 99), disk_byte(2 * PAGE + 99));
+	assert_int_equal(quire_munmap(space.mm, BASE, 4 * PAGE), 0);
+	quire_grace_wait(space.q);
+	assert_null(disk_delete(d));
+}
+
 /* ---- While others look ------------------------------------------------------------------- */
 
 static struct {
@@ -113,6 +181,9 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		space_test(punch_hole_frees_the_pages_and_the_disk),
+		space_test(a_hole_zeroes_parts_of_pages),
+		space_test(a_hole_whose_ends_cannot_be_read_changes_nothing),
+		space_test(extending_never_cuts),
 		cmocka_unit_test_setup_teardown(a_load_waits_until_the_hole_is_there, setup, space_teardown),
 	};
 

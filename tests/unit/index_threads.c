@@ -256,7 +256,7 @@ struct corners {
 	uint32_t stop;				      /* atomic */
 	struct quire_vma *p[CORNERS], *y[CORNERS];    /* the writer's */
 	quire_uaddr_t behind[CORNERS], next[CORNERS]; /* end of P, start of Y */
-	uint64_t saw_x, saw_y;			      /* reader 1 */
+	uint64_t saw_x, saw_y;			      /* reader 1; atomic */
 };
 
 /* An even or odd Y in place of that of corner i. */
@@ -274,7 +274,8 @@ static void corner_writer(struct corners *c)
 {
 	unsigned round, rounds = SLOW ? 4000 : 100000;
 
-	for (round = 0; round < rounds; round++) {
+	/* On a busy machine the reader may have been nowhere near by then. */
+	for (round = 0; round < rounds || !quire_load(&c->saw_x) || !quire_load(&c->saw_y); round++) {
 		unsigned i = round % CORNERS;
 		struct quire_vma *old = c->p[i], *two[2];
 		quire_uaddr_t start = old->start, end = c->behind[i];
@@ -316,10 +317,10 @@ static void corner_reader(struct corners *c, unsigned cpu)
 		must(prev->end == c->behind[i] || prev->end == c->behind[i] + 4 * PAGE,
 		     "before a Y is X or P");
 		quire_grace_leave(c->w->q);
-	}
-	if (cpu == 1) {
-		c->saw_x = saw_x;
-		c->saw_y = saw_y;
+		if (cpu == 1) {
+			quire_store(&c->saw_x, saw_x);
+			quire_store(&c->saw_y, saw_y);
+		}
 	}
 }
 

@@ -85,7 +85,7 @@ static void bytes_lock_their_pages(void **state)
 	map_at(0, 16, "rw");
 	assert_int_equal(quire_mlock(space.mm, P(1) + 100, PAGE), 0);
 	assert_locked(".LL.............");
-	assert_int_equal(quire_munlock(space.mm, P(1) + 4095, 2), 0);
+	assert_int_equal(quire_munlock(space.mm, P(2) - 1, 2), 0);
 	assert_locked("................");
 }
 
@@ -263,9 +263,9 @@ static void mlocked_counts_a_shared_page_once(void **state)
 	assert_mlocked(0);
 	assert_int_equal(quire_mlock2(space.mm, P(4), 2 * PAGE, QUIRE_MLOCK_ONFAULT), 0);
 	assert_int_equal(get(P(4)), disk_byte(0));
-	assert_mlocked(2); /* the neighbour was mapped with it */
+	assert_mlocked(AROUND < 2 ? AROUND : 2); /* the neighbour was mapped with it */
 	set(P(4), 1);
-	assert_mlocked(2); /* the copy, and no longer the file's page */
+	assert_mlocked(AROUND < 2 ? AROUND : 2); /* the copy, and no longer the file's page */
 	quire_object_truncate(disk->file.object, 0);
 	assert_mlocked(0);
 }
@@ -285,7 +285,7 @@ static void a_drivers_own_pages_are_not_counted(void **state)
 static void the_limit_counts_what_is_locked_once(void **state)
 {
 	map_at(0, 16, "rw");
-	space.mm->limits.memlock = 4 * PAGE + 4095;
+	space.mm->limits.memlock = 5 * PAGE - 1;
 	assert_int_equal(lock_at(0, 5), -QUIRE_ENOMEM);
 	assert_int_equal(lock_at(0, 4), 0);
 	assert_int_equal(lock_at(0, 4), 0);

@@ -68,8 +68,8 @@ static void test_a_frame_that_was_written_comes_back_zeroed(void **state)
 static void test_the_memory_map_is_the_hosts_to_choose(void **state)
 {
 	const struct quire_range map[] = {
-		{ 16 * M, 32 * M, QUIRE_RANGE_USABLE },
-		{ 20 * M, 21 * M, QUIRE_RANGE_RESERVED },
+		{ 16 * M, 32 * M, QUIRE_RANGE_USABLE, 0 },
+		{ 20 * M, 21 * M, QUIRE_RANGE_RESERVED, 0 },
 	};
 	const struct machine_config config = {
 		.ram_bytes = 32 * M, .map = map, .nr_ranges = 2, .zones = 1u << QUIRE_ZONE_NORMAL,
@@ -86,7 +86,7 @@ static void test_the_memory_map_is_the_hosts_to_choose(void **state)
 
 static void test_a_machine_without_memory_cannot_be_made(void **state)
 {
-	const struct quire_range map[] = { { 0, 16 * M, QUIRE_RANGE_RESERVED } };
+	const struct quire_range map[] = { { 0, 16 * M, QUIRE_RANGE_RESERVED, 0 } };
 	const struct machine_config config = { .ram_bytes = 16 * M, .map = map, .nr_ranges = 1 };
 	struct machine *m = (struct machine *)&config;
 

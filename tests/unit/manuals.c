@@ -111,12 +111,19 @@ static uint64_t riscv_used(uint64_t entry, bool store)
 
 /* ------------------------------------------------------------------------------------------ */
 
+/*
+ * PWT is bit 3, PCD bit 4 (tables 4-6, 4-11, 4-20); the memory type is entry 2 * PCD + PWT of IA32_PAT (12.12.3), where
+ * after reset 0 is WB and 3 is UC, and software has put WC at 1.
+ */
+#define X86_CACHE { 0, BIT(3), BIT(4) | BIT(3) }
+
 /* 58:52 and 11:9 are ignored; 62:59 are the protection key only if CR4.PKE is set. */
 #define X86_64                                                                        \
 	.entry_bytes = 8, .va_signed = true, .large_levels = BIT(1) | BIT(2),         \
 	.address = BITS(51, 12), .software = BITS(58, 52) | BITS(11, 9),              \
 	.table = 0x27, .root = 0x27, .says = R | W | X | U | A | D | G | L,           \
-	.payload_bits = 40, .entry = x86_entry64, .used = x86_used,                   \
+	.payload_bits = 40, .cache = X86_CACHE,                                       \
+	.entry = x86_entry64, .used = x86_used,                                       \
 	.example = {                                                                  \
 		{ R, 0x8000000012345001 },                                            \
 		{ R | X | U, 0x12345005 },                                            \
@@ -129,6 +136,7 @@ static uint64_t riscv_used(uint64_t entry, bool store)
 	.entry_bytes = 8, .va_bits = 48, .user_end = BIT(48),                         \
 	.software = BITS(58, 55) | BIT(63), .table = 3, .root = 3,                    \
 	.says = R | W | X | U | A | D | G | L, .payload_bits = 40,                    \
+	.cache = { 0, BIT(2), BIT(3) }, .kernel_apart = true,                         \
 	.entry = a64_entry, .used = a64_used
 
 #define RISCV64                                                                       \
@@ -165,7 +173,7 @@ const struct manual manuals[] = {
 		.shift = { 12, 22 }, .bits = { 10, 10 }, .large_levels = BIT(1),
 		.user_end = 0xc0000000,
 		.address = BITS(31, 12), .software = BITS(11, 9), .table = 0x27, .root = 0x27,
-		.says = R | W | U | A | D | G | L, .payload_bits = 22,
+		.says = R | W | U | A | D | G | L, .payload_bits = 22, .cache = X86_CACHE,
 		.entry = x86_entry32, .used = x86_used,
 		.example = {
 			{ R, 0x12345001 },
@@ -182,7 +190,7 @@ const struct manual manuals[] = {
 		.shift = { 12, 21, 30 }, .bits = { 9, 9, 2 }, .large_levels = BIT(1),
 		.root_fixed = true, .user_end = 0xc0000000,
 		.address = BITS(51, 12), .software = BITS(11, 9), .table = 0x27, .root = 0x1,
-		.says = R | W | X | U | A | D | G | L, .payload_bits = 40,
+		.says = R | W | X | U | A | D | G | L, .payload_bits = 40, .cache = X86_CACHE,
 		.entry = x86_entry64, .used = x86_used,
 		.example = {
 			{ R, 0x8000000012345001 },

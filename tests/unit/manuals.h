@@ -27,6 +27,8 @@ struct manual {
 	uint64_t table, root;  /* all bits but the address of one that points to a table, in the root */
 	quire_ptebits_t says;  /* what it has bits for, of READ to LARGE */
 	unsigned payload_bits; /* that our entries must have room for */
+	uint64_t cache[QUIRE_NR_CACHE_MODES]; /* PCD and PWT, or AttrIndx, of a leaf; all 0: it cannot say */
+	bool kernel_apart;     /* the kernel's addresses have a root of their own */
 	/* One that maps a page, with frame number 0 and software's bits 0; READ is in bits. */
 	uint64_t (*entry)(quire_ptebits_t bits);
 	/* What becomes of a present entry by an access, if the hardware marks them itself. */

@@ -62,23 +62,24 @@ static uint64_t flags_at(uint64_t addr)
 
 static void anonymous_maps_are_checked(void **state)
 {
-	static const struct {
+	const uint64_t end = space.mm->layout.task_size;
+	const struct {
 		uint64_t addr, len;
 		uint32_t prot, flags;
 		int err;
 	} cases[] = {
 		{ 0, 0, R, ANON, QUIRE_EINVAL },
 		{ 0, UINT64_MAX, R, ANON, QUIRE_ENOMEM }, /* rounds up to 0 */
-		{ 0, UINT64_C(1) << 47, R, ANON, QUIRE_ENOMEM },
-		{ 0, 0x7ffffffff000, R, ANON | QUIRE_MAP_NORESERVE, QUIRE_ENOMEM },
+		{ 0, end + PAGE, R, ANON, QUIRE_ENOMEM },
+		{ 0, end, R, ANON | QUIRE_MAP_NORESERVE, QUIRE_ENOMEM },
 		{ 0, PAGE, R, QUIRE_MAP_ANONYMOUS, QUIRE_EINVAL }, /* neither private nor shared */
 		{ 0, PAGE, R, QUIRE_MAP_TYPE | QUIRE_MAP_ANONYMOUS, QUIRE_EINVAL },
 		{ 0, PAGE, R, QUIRE_MAP_SHARED_VALIDATE | QUIRE_MAP_ANONYMOUS, QUIRE_EINVAL },
 		{ 0, PAGE, R, ANON_SHARED | QUIRE_MAP_GROWSDOWN, QUIRE_EINVAL },
 		{ 0, PAGE, R, QUIRE_MAP_PRIVATE, QUIRE_EBADF }, /* no file */
 		{ 0x123, PAGE, R, ANON | QUIRE_MAP_FIXED, QUIRE_EINVAL },
-		{ 0x7ffffffff000, PAGE, R, ANON | QUIRE_MAP_FIXED, QUIRE_ENOMEM },
-		{ 0x7fffffffe000, 2 * PAGE, R, ANON | QUIRE_MAP_FIXED, QUIRE_ENOMEM },
+		{ end, PAGE, R, ANON | QUIRE_MAP_FIXED, QUIRE_ENOMEM },
+		{ end - PAGE, 2 * PAGE, R, ANON | QUIRE_MAP_FIXED, QUIRE_ENOMEM },
 		{ 0xffffffffffffe000, PAGE, R, ANON | QUIRE_MAP_FIXED, QUIRE_ENOMEM },
 		{ 0xfffffffffffff123, PAGE, R, ANON | QUIRE_MAP_FIXED, 3805 }, /* taken for an errno, as on Linux */
 		{ 0, PAGE, R, QUIRE_MAP_DROPPABLE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_LOCKED, QUIRE_EINVAL },
@@ -120,7 +121,7 @@ static void file_maps_are_checked(void **state)
 		{ RD | WR, PAGE, R, QUIRE_MAP_DROPPABLE, 0, QUIRE_EINVAL },
 		{ RD | WR, PAGE, R, QUIRE_MAP_PRIVATE | QUIRE_MAP_GROWSDOWN, 0, QUIRE_EINVAL },
 		{ RD | WR, PAGE, R, QUIRE_MAP_PRIVATE | QUIRE_MAP_HUGETLB, 0, QUIRE_EINVAL },
-		{ RD | WR, PAGE, R, QUIRE_MAP_PRIVATE, 0x7ffffffffffff000, QUIRE_EOVERFLOW },
+		{ RD | WR, PAGE, R, QUIRE_MAP_PRIVATE, INT64_MAX - PAGE + 1, QUIRE_EOVERFLOW },
 		{ RD | WR, PAGE, R, QUIRE_MAP_PRIVATE, UINT64_C(0) - PAGE, QUIRE_EOVERFLOW },
 		/* What it was opened for. */
 		{ RD, PAGE, R | W, QUIRE_MAP_SHARED, 0, QUIRE_EACCES },
@@ -154,13 +155,15 @@ static void file_maps_are_checked(void **state)
 	assert_int_equal(disk->file.refs, 1);
 }
 
+#define LOW PAGE
+
 static void low_addresses_need_a_right(void **state)
 {
 	(void)state;
-	space.q->mms.sysctl.dac_mmap_min_addr = 65536;
-	assert_int_equal(mmap_anon(0x1000, PAGE, R, ANON | QUIRE_MAP_FIXED), -QUIRE_EPERM);
+	space.q->mms.sysctl.dac_mmap_min_addr = 2 * LOW > 65536 ? 2 * LOW : 65536;
+	assert_int_equal(mmap_anon(LOW, PAGE, R, ANON | QUIRE_MAP_FIXED), -QUIRE_EPERM);
 	space.mm->limits.cap_sys_rawio = true;
-	assert_int_equal(mmap_anon(0x1000, PAGE, R, ANON | QUIRE_MAP_FIXED), 0x1000);
+	assert_int_equal(mmap_anon(LOW, PAGE, R, ANON | QUIRE_MAP_FIXED), LOW);
 	assert_int_equal(mmap_anon(0, PAGE, R, ANON | QUIRE_MAP_FIXED), 0);
 	check_space(space.mm);
 }
@@ -276,6 +279,7 @@ static void heuristic_overcommit_refuses_the_absurd(void **state)
 	uint64_t total = space.q->pages.total_pages;
 
 	(void)state;
+	ctl->overcommit_total_pages = 0; /* what there is */
 	assert_int_equal(mmap_anon(P(0), (total + 1) * PAGE, R | W, ANON), -QUIRE_ENOMEM);
 	assert_int_equal(mmap_anon(P(0), total * PAGE, R | W, ANON), P(0));
 	assert_int_equal(space.q->mms.committed, total);
@@ -298,15 +302,15 @@ static void strict_overcommit_adds_up(void **state)
 	ctl->overcommit_total_pages = 1100;
 	ctl->overcommit_swap_pages = 100;
 	ctl->overcommit_ratio = 10;
-	ctl->admin_reserve_kbytes = 40;
-	ctl->user_reserve_kbytes = 8;
+	ctl->admin_reserve_kbytes = KB_OF(10);
+	ctl->user_reserve_kbytes = KB_OF(2);
 	/* 10% of 1,000, and 100 of swap, less 10 for the administrator. */
 	assert_int_equal(quire_commit_limit(space.q), 200);
 	assert_int_equal(mmap_anon(P(0), 190 * PAGE, R | W, ANON), -QUIRE_ENOMEM);
 	assert_int_equal(mmap_anon(P(0), 100 * PAGE, R | W, ANON | QUIRE_MAP_NORESERVE), P(0));
 	assert_true(flags_at(P(0)) & QUIRE_VM_ACCOUNT);
 	assert_false(flags_at(P(0)) & QUIRE_VM_NORESERVE);
-	/* 190 - min(100 / 32 pages, 8 KiB) == 188, and it must stay below that. */
+	/* 190 - min(100 / 32 pages, 2 pages) == 188, and it must stay below that. */
 	assert_int_equal(mmap_anon(P(100), 88 * PAGE, R | W, ANON), -QUIRE_ENOMEM);
 	assert_int_equal(mmap_anon(P(100), 87 * PAGE, R | W, ANON), P(100));
 	assert_int_equal(mmap_anon(P(200), PAGE, R | W, ANON), -QUIRE_ENOMEM);
@@ -314,7 +318,7 @@ static void strict_overcommit_adds_up(void **state)
 	assert_int_equal(mmap_anon(P(10), PAGE, R | W, ANON | QUIRE_MAP_FIXED), P(10));
 	space.mm->limits.cap_sys_admin = true;
 	assert_int_equal(mmap_anon(P(200), PAGE, R | W, ANON), P(200));
-	ctl->overcommit_kbytes = 400;
+	ctl->overcommit_kbytes = KB_OF(100);
 	assert_int_equal(quire_commit_limit(space.q), 200);
 	check_space(space.mm);
 }
@@ -671,7 +675,7 @@ static void found_areas_are_put_in_as_they_are(void **state)
 	assert_int_equal(quire_insert_vm_area(space.mm, &desc), -QUIRE_EINVAL);
 	desc = (struct quire_area_desc){ .start = P(4) + 1, .end = P(5), .flags = VM_RW };
 	assert_int_equal(quire_insert_vm_area(space.mm, &desc), -QUIRE_EINVAL);
-	desc = (struct quire_area_desc){ .start = P(4), .end = 0x800000000000, .flags = VM_RW };
+	desc = (struct quire_area_desc){ .start = P(4), .end = space.mm->layout.task_size + PAGE, .flags = VM_RW };
 	assert_int_equal(quire_insert_vm_area(space.mm, &desc), -QUIRE_EINVAL);
 	/* Neither exists: faulted in only, but not locked; shared with nobody. */
 	desc = (struct quire_area_desc){ .start = P(4), .end = P(5), .flags = VM_RW | QUIRE_VM_LOCKONFAULT };

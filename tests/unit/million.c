@@ -28,7 +28,7 @@ static int set_up(void **state)
 		return -1;
 	q = machine_quire(machine);
 	q->mms.sysctl.max_map_count = AREAS;
-	quire_layout_init(&layout, false, false, 8 << 20, 0);
+	quire_layout_init(&layout, q->fmt, false, false, 8 << 20, 0);
 	return quire_mm_create(q, &layout, &mm);
 }
 

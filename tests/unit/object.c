@@ -389,7 +389,7 @@ static void an_object_without_operations_is_all_zeroes(void **state)
 
 /* ---- read() and write() ------------------------------------------------------------------ */
 
-static unsigned char buffer[DISK_PAGES * 4096u];
+static unsigned char buffer[DISK_PAGES * QUIRE_PAGE_SIZE];
 
 static void read_stops_at_the_end(void **state)
 {
@@ -563,6 +563,26 @@ static void a_write_behind_the_end_zeroes_up_to_it(void **state)
 	quire_object_truncate(&d->object, PAGE + 900);
 	assert_int_equal(bytes[648], 'x');
 	assert_int_equal(bytes[805], 0);
+	quire_page_kunmap(q, bytes);
+	quire_page_put(q, page);
+	assert_null(disk_delete(d));
+}
+
+/* fallocate(2), too, leaves what is behind the new end. */
+static void growing_without_a_cut_zeroes_up_to_the_new_end(void **state)
+{
+	struct disk *d = disk_new(q, PAGE + 100);
+	struct quire_page *page;
+	unsigned char *bytes;
+
+	(void)state;
+	assert_int_equal(quire_object_get_page(&d->object, 1, &page), 0);
+	bytes = quire_page_kmap(q, page);
+	bytes[100] = bytes[299] = bytes[300] = 0x77;
+	quire_object_extend(&d->object, PAGE + 300);
+	assert_int_equal(bytes[100], 0);
+	assert_int_equal(bytes[299], 0);
+	assert_int_equal(bytes[300], 0x77);
 	quire_page_kunmap(q, bytes);
 	quire_page_put(q, page);
 	assert_null(disk_delete(d));
@@ -1177,6 +1197,7 @@ int main(void)
 		TEST(truncate_zeroes_the_rest_of_the_last_page),
 		TEST(what_an_extension_adds_reads_as_zeroes),
 		TEST(a_write_behind_the_end_zeroes_up_to_it),
+		TEST(growing_without_a_cut_zeroes_up_to_the_new_end),
 		TEST(shared_memory_that_grows_keeps_its_tail),
 		TEST(truncate_to_nothing_drops_every_page),
 		TEST(sync_writes_dirty_pages_of_the_range),

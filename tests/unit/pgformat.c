@@ -49,6 +49,7 @@ static void test_geometry(void **state)
 	assert_int_equal(fmt->large_levels, man->large_levels);
 	assert_int_equal(fmt->root_fixed, man->root_fixed);
 	assert_int_equal(fmt->user_end, man->user_end);
+	assert_int_equal(fmt->kernel_apart, man->kernel_apart);
 	assert_int_equal(fmt->address, man->address);
 	for (level = 0; level < QUIRE_MAX_LEVELS; level++) {
 		assert_int_equal(fmt->shift[level], man->shift[level]);
@@ -285,6 +286,32 @@ static void test_software_entries_are_not_present_and_hold_their_payload(void **
 	}
 }
 
+/* Modes take each other's place, change nothing else, and are read back; in large leaves too. */
+static void test_cache_modes_are_the_bits_of_the_manual(void **state)
+{
+	const struct manual *man = *state;
+	const bool can = man->cache[QUIRE_CACHE_UC] != 0;
+	const quire_ptebits_t leaves[] = { RWU | AD, QUIRE_PTE_READ | QUIRE_PTE_GLOBAL, (RWU | QUIRE_PTE_LARGE) };
+	unsigned i, from, to;
+
+	for (i = 0; i < QUIRE_ARRAY_SIZE(leaves); i++) {
+		quire_pte_t plain = quire_pte_make(man->fmt, 0x12345, leaves[i]);
+
+		assert_int_equal(quire_pte_cache(man->fmt, plain), QUIRE_CACHE_WB);
+		for (from = 0; from < QUIRE_NR_CACHE_MODES; from++) {
+			for (to = 0; to < QUIRE_NR_CACHE_MODES; to++) {
+				quire_pte_t pte = quire_pte_set_cache(man->fmt, plain, (enum quire_cache_mode)from);
+
+				pte = quire_pte_set_cache(man->fmt, pte, (enum quire_cache_mode)to);
+				assert_int_equal(pte, plain | man->cache[to]);
+				assert_int_equal(quire_pte_cache(man->fmt, pte), can ? to : QUIRE_CACHE_WB);
+				assert_int_equal(quire_pte_bits(man->fmt, pte), quire_pte_bits(man->fmt, plain));
+				assert_int_equal(quire_pte_pfn(man->fmt, pte), 0x12345);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	static const struct {
@@ -304,6 +331,7 @@ int main(void)
 		TEST(test_modify_changes_rights_and_keeps_marks),
 		TEST(test_add_and_remove_undo_each_other),
 		TEST(test_software_entries_are_not_present_and_hold_their_payload),
+		TEST(test_cache_modes_are_the_bits_of_the_manual),
 	};
 	static struct CMUnitTest all[QUIRE_ARRAY_SIZE(tests) * 16];
 	static char names[QUIRE_ARRAY_SIZE(all)][120];

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "disk.h"
+#define SCRIPT_PAGE_SIZE QUIRE_PAGE_SIZE
 #include "script.h"
 #include "space.h"
 

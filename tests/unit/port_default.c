@@ -76,7 +76,8 @@ static struct quire instance;
 
 static int setup(void **state)
 {
-	struct quire_range range = { 0, RAM, QUIRE_RANGE_USABLE };
+	struct quire_range range = { 0, RAM, QUIRE_RANGE_USABLE, 0 };
+	struct quire_config config = { .map = &range, .nr_ranges = 1, .zones = 1u << QUIRE_ZONE_NORMAL };
 
 	memset(&instance, 0, sizeof(instance));
 	instance.nr_cpus = 1;
@@ -84,7 +85,7 @@ static int setup(void **state)
 	memset(instance.host, 0xdd, RAM);
 	quire_grace_init(&instance);
 	*state = &instance;
-	return quire_page_init(&instance, &range, 1, 1u << QUIRE_ZONE_NORMAL) ?: quire_slab_init(&instance);
+	return quire_page_init(&instance, &config) ?: quire_slab_init(&instance);
 }
 
 static int teardown(void **state)

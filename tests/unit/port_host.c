@@ -39,12 +39,21 @@ static void must_be_able_to_sleep(const char *what)
 
 /* ---- Hosts ------------------------------------------------------------------------------- */
 
+/* Where a page of Quire's begins, which may be larger than the system's. */
 static void *map(uint64_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	const uint64_t more = quire_page_up(bytes) + QUIRE_PAGE_SIZE;
+	unsigned char *p = mmap(NULL, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t before;
 
 	if (p == MAP_FAILED)
 		die("mmap of %llu bytes: %s", (unsigned long long)bytes, strerror(errno));
+	before = -(uintptr_t)p & (QUIRE_PAGE_SIZE - 1);
+	if (before)
+		munmap(p, before);
+	p += before;
+	bytes = quire_page_up(bytes);
+	munmap(p + bytes, more - before - bytes);
 	/* An earlier host may have left free objects here, which nobody was to touch. */
 	ASAN_UNPOISON_MEMORY_REGION(p, bytes);
 	return p;
@@ -66,19 +75,23 @@ struct host *host_new(uint64_t ram_bytes, unsigned nr_cpus)
 void host_delete(struct host *h)
 {
 	munmap(h->ram, h->ram_end + QUIRE_PAGE_SIZE);
-	munmap(h->taken, h->ram_end >> QUIRE_PAGE_SHIFT);
-	munmap(h, sizeof(*h));
+	munmap(h->taken, quire_page_up(h->ram_end >> QUIRE_PAGE_SHIFT));
+	munmap(h, quire_page_up(sizeof(*h)));
 }
 
 struct host *host_new_ready(uint64_t ram_bytes, unsigned nr_cpus)
 {
 	struct host *h = host_new(ram_bytes, nr_cpus);
-	struct quire_range range = { 0, h->ram_end, QUIRE_RANGE_USABLE };
-	uint32_t zones = 1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_DMA32 | 1u << QUIRE_ZONE_NORMAL;
+	struct quire_range range = { 0, h->ram_end, QUIRE_RANGE_USABLE, 0 };
+	struct quire_config config = {
+		.map = &range,
+		.nr_ranges = 1,
+		.zones = 1u << QUIRE_ZONE_DMA | 1u << QUIRE_ZONE_DMA32 | 1u << QUIRE_ZONE_NORMAL,
+	};
 	int err;
 
 	quire_grace_init(&h->q);
-	err = quire_page_init(&h->q, &range, 1, zones);
+	err = quire_page_init(&h->q, &config);
 	if (err)
 		die("quire_page_init: %d", err);
 	err = quire_slab_init(&h->q);
@@ -163,6 +176,8 @@ void *quire_port_phys_to_virt(struct quire *q, quire_paddr_t pa)
 
 	if (pa >= h->ram_end)
 		die("physical address %#llx beyond RAM", (unsigned long long)pa);
+	if (q->pages.high_memory && pa >= q->pages.high_memory)
+		die("physical address %#llx is not in the direct map", (unsigned long long)pa);
 	return h->ram + pa + (h->bend && pa >= h->bend ? QUIRE_PAGE_SIZE : 0);
 }
 

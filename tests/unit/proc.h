@@ -132,6 +132,6 @@ static inline const char *read_linux(const char *path)
 	return linux_text;
 }
 
-#define KB(npages) ((npages) * 4ull)
+#define KB(npages) ((npages) * (QUIRE_PAGE_SIZE / 1024ull))
 
 #endif

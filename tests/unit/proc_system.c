@@ -22,14 +22,14 @@ static void test_meminfo_has_linux_s_lines_in_their_order(void **state)
 		"VmallocTotal", "VmallocUsed",	  "VmallocChunk", "Percpu",
 	};
 	const char *text = meminfo();
-	char line[100], expected[100], name[100];
+	char line[100], expected[150], name[100];
 	unsigned long long kb;
 
 	(void)state;
 	for (size_t i = 0; i < QUIRE_ARRAY_SIZE(names); i++) {
 		text = next_line(text, line, sizeof(line));
 		assert_non_null(text);
-		assert_int_equal(sscanf(line, "%99[^:]: %llu kB", name, &kb), 2);
+		assert_int_equal(sscanf(line, "%98[^:]: %llu kB", name, &kb), 2);
 		assert_string_equal(name, names[i]);
 		strcat(name, ":");
 		snprintf(expected, sizeof(expected), "%-16s%8llu kB", name, kb);
@@ -65,6 +65,9 @@ static unsigned long long buddy_pages(void)
 	return pages;
 }
 
+#define SHARED (BASE + 16 * PAGE)
+#define FILED (BASE + 32 * PAGE)
+
 static void test_meminfo_adds_up(void **state)
 {
 	struct disk *d = disk_new(space.q, 8 * PAGE);
@@ -74,15 +77,16 @@ static void test_meminfo_adds_up(void **state)
 
 	(void)state;
 	space.q->mms.sysctl.overcommit_ratio = 50;
+	space.q->mms.sysctl.overcommit_total_pages = 0;
 	map_anon(space.mm, BASE, 8, QUIRE_MAP_PRIVATE);
-	map_anon(space.mm, BASE + 0x10000, 4, QUIRE_MAP_SHARED);
-	put_file(space.mm, BASE + 0x20000, 8, VM_RW | VM_S, &d->file, 0);
+	map_anon(space.mm, SHARED, 4, QUIRE_MAP_SHARED);
+	put_file(space.mm, FILED, 8, VM_RW | VM_S, &d->file, 0);
 	for (unsigned i = 0; i < 5; i++)
 		set(BASE + i * PAGE, 1);
-	set(BASE + 0x10000, 1);
+	set(SHARED, 1);
 	for (unsigned i = 0; i < 3; i++)
-		(void)get(BASE + 0x20000 + i * PAGE);
-	set(BASE + 0x20000, 1);
+		(void)get(FILED + i * PAGE);
+	set(FILED, 1);
 	child = fork_space(space.mm);
 
 	text = meminfo();
@@ -100,9 +104,9 @@ static void test_meminfo_adds_up(void **state)
 	assert_int_equal(field(text, "Slab"),
 			 field(text, "SReclaimable") + field(text, "SUnreclaim"));
 	assert_int_equal(field(text, "KReclaimable"), field(text, "SReclaimable"));
-	assert_int_equal(field(text, "MemTotal"), space.q->pages.total_pages * 4);
+	assert_int_equal(field(text, "MemTotal"), KB(space.q->pages.total_pages));
 	/* proc(5): the ratio's part of memory, no swap. */
-	assert_int_equal(field(text, "CommitLimit"), space.q->pages.total_pages * 50 / 100 * 4);
+	assert_int_equal(field(text, "CommitLimit"), KB(space.q->pages.total_pages * 50 / 100));
 	/* Private writable memory of both, and shared memory once. */
 	assert_int_equal(field(text, "Committed_AS"), KB(8 + 8 + 4));
 	for (unsigned i = 0; i < 5; i++)
@@ -118,7 +122,7 @@ static void test_meminfo_adds_up(void **state)
 	assert_int_equal(quire_object_sync(&d->object, 0, 7), 0);
 	assert_int_equal(field(meminfo(), "Dirty"), 0);
 	put_space(child);
-	drop_file(d, BASE + 0x20000, 8);
+	drop_file(d, FILED, 8);
 	text = meminfo();
 	assert_int_equal(field(text, "Cached"), KB(1));
 	assert_int_equal(field(text, "Committed_AS"), KB(8 + 4));
@@ -149,8 +153,9 @@ static void test_meminfo_estimates_what_is_available(void **state)
 	}
 	text = meminfo();
 	free_kb = field(text, "MemFree");
-	slab = field(text, "SReclaimable") / 4;
-	expected = free_kb / 4 - high + (64 - (32 < low ? 32 : low)) +
+	slab = field(text, "SReclaimable") / KB(1);
+	/* The first zone keeps a page for every 256 of the second, which is all there is above it. */
+	expected = free_kb / KB(1) - high - zones[QUIRE_ZONE_DMA32].managed_pages / 256 + (64 - (32 < low ? 32 : low)) +
 		   (slab - (slab / 2 < low ? slab / 2 : low));
 	assert_int_equal(field(text, "MemAvailable"), KB(expected));
 
@@ -329,8 +334,9 @@ static void test_zoneinfo_adds_up(void **state)
 		assert_int_equal(zone_value(text, "start_pfn:           "), zone->start_pfn);
 	}
 	assert_int_equal(zone_value(zoneinfo(), "nr_anon_pages "), 1);
-	/* Four levels, one table each. */
-	assert_int_equal(zone_value(zoneinfo(), "nr_page_table_pages "), 4);
+	/* One table at each level; PAE has three below its root from the beginning. */
+	assert_int_equal(zone_value(zoneinfo(), "nr_page_table_pages "),
+			 space.mm->pt.fmt->levels + (space.mm->pt.fmt->root_fixed ? 2u : 0u));
 }
 
 /* ---- slabinfo ---------------------------------------------------------------------------- */
@@ -392,7 +398,7 @@ static void test_slabinfo_counts_spaces_and_areas(void **state)
 	assert_int_equal(slab_line("mm_struct").active, 1);
 	assert_int_equal(slab_line("vm_area_struct").active, 0);
 	put_area(space.mm, BASE, 1, VM_RW);
-	put_area(space.mm, BASE + 0x10000, 1, VM_RW);
+	put_area(space.mm, SHARED, 1, VM_RW);
 	assert_int_equal(slab_line("vm_area_struct").active, 2);
 	child = fork_space(space.mm);
 	assert_int_equal(slab_line("mm_struct").active, 2);

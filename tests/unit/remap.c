@@ -293,18 +293,22 @@ static void rights_and_guards_move_along(void **state)
 /* Far apart and sparse: tables come and go with what is in them. */
 static void a_large_sparse_area(void **state)
 {
-	const uint64_t size = 3ull << 30, from = 0x300000000000, to = 0x400000000000 + 77 * PAGE;
+	const uint64_t end = space.mm->layout.task_size, reach = test_root_reach(space.mm->pt.fmt);
+	const bool narrow = space.mm->layout.compat;
+	const uint64_t far = reach < end / 16 ? reach : end / 16;
+	const uint64_t size = narrow ? 3ull << 28 : 3ull << 30, step = size / 1024 * 100;
+	const uint64_t from = narrow ? BASE : 2 * far, to = narrow ? 0x50000000 + 77 * PAGE : 5 * far + 77 * PAGE;
 	uint64_t tables;
 
 	assert_int_equal(quire_mmap(space.mm, from, size, 3,
 				    ANON | QUIRE_MAP_FIXED | QUIRE_MAP_NORESERVE, NULL, 0),
 			 from);
-	for (uint64_t at = 0; at < size; at += 300 << 20)
-		set(from + at, (unsigned char)(1 + (at >> 20)));
+	for (uint64_t at = 0; at < size; at += step)
+		set(from + at, (unsigned char)(1 + at / step));
 	tables = quire_pgtable_bytes(&space.mm->pt);
 	assert_int_equal(raw(from, size, size, FIXED, to), to);
-	for (uint64_t at = 0; at < size; at += 300 << 20)
-		assert_int_equal(get(to + at), (unsigned char)(1 + (at >> 20)));
+	for (uint64_t at = 0; at < size; at += step)
+		assert_int_equal(get(to + at), (unsigned char)(1 + at / step));
 	assert_int_equal(space.mm->rss[QUIRE_RSS_ANON], 11);
 	assert_true(quire_pgtable_bytes(&space.mm->pt) <= tables + 4 * PAGE);
 	check_space(space.mm);
@@ -593,7 +597,7 @@ static void promises(void **state)
 
 	map_at(0, 4, "rw");
 	ctl->overcommit_memory = QUIRE_OVERCOMMIT_NEVER;
-	ctl->overcommit_kbytes = 4 * 8;
+	ctl->overcommit_kbytes = KB_OF(8);
 	ctl->user_reserve_kbytes = ctl->admin_reserve_kbytes = 0;
 	assert_int_equal(remap(0, 4, 9, 0, 0), -QUIRE_ENOMEM);
 	assert_int_equal(remap(0, 4, 9, MAYMOVE, 0), -QUIRE_ENOMEM);

@@ -33,7 +33,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCRIPT_BASE 0x200000000000ull
+#define SCRIPT_BASE 0x40000000ull
 #define SCRIPT_PAGES 64
 #define SCRIPT_FILE_PAGES 64
 #define SCRIPT_TEXT 1024
@@ -100,13 +100,19 @@ static inline int script_next(const char **text, struct script_op *op)
 	return 1;
 }
 
+/* The running Linux's, unless who includes this has others. */
+#ifndef SCRIPT_PAGE_SIZE
+#define SCRIPT_PAGE_SIZE 4096
+#endif
+
 /* One more area for a picture. */
 static inline void script_picture_add(char *picture, uint64_t start, uint64_t end, const char *perms)
 {
 	size_t len = strlen(picture);
 
 	snprintf(picture + len, SCRIPT_TEXT - len, "%s%llu-%llu %s", len && picture[len - 1] != ' ' ? ", " : "",
-		 (unsigned long long)(start - SCRIPT_BASE) / 4096, (unsigned long long)(end - SCRIPT_BASE) / 4096,
+		 (unsigned long long)(start - SCRIPT_BASE) / SCRIPT_PAGE_SIZE,
+		 (unsigned long long)(end - SCRIPT_BASE) / SCRIPT_PAGE_SIZE,
 		 perms);
 }
 

@@ -20,7 +20,8 @@ static void a_new_space_has_nothing(void **state)
 	assert_int_equal(mm->limits.as, QUIRE_RLIM_INFINITY);
 	assert_null(area(mm, BASE));
 	assert_maperr(QUIRE_ACCESS_READ, BASE);
-	assert_int_equal(quire_pgtable_bytes(&mm->pt), 0);
+	/* PAE: those below its fixed root, of the three gigabytes that are user space's. */
+	assert_int_equal(quire_pgtable_bytes(&mm->pt), mm->pt.fmt->root_fixed ? 3 * PAGE : 0);
 	check_space(mm);
 }
 
@@ -51,13 +52,13 @@ static void the_layout_is_what_was_asked_for(void **state)
 	struct quire_mm *mm;
 	int64_t addr;
 
-	quire_layout_init(&layout, false, false, 8u << 20, 0);
-	layout.mmap_base = 0x700000000000;
-	layout.start_brk = layout.brk = 0x555500000000;
+	quire_layout_init(&layout, space.q->fmt, false, false, 8u << 20, 0);
+	layout.mmap_base = 0x70000000;
+	layout.start_brk = layout.brk = 0x55550000;
 	assert_int_equal(quire_mm_create(space.q, &layout, &mm), 0);
 	assert_memory_equal(&mm->layout, &layout, sizeof(layout));
 	addr = quire_mmap(mm, 0, PAGE, QUIRE_PROT_READ, ANON, NULL, 0);
-	assert_int_equal(addr, 0x700000000000 - PAGE);
+	assert_int_equal(addr, 0x70000000 - PAGE);
 	quire_mmput(mm);
 }
 
@@ -123,29 +124,33 @@ static void a_borrowed_space_outlives_its_users(void **state)
 
 /* ---- Exited ------------------------------------------------------------------------------ */
 
+/* So that areas are in leaf tables of their own. */
+#define APART (1024 * PAGE)
+
 static void exit_gives_everything_back(void **state)
 {
 	struct disk *disk = disk_new(space.q, 8 * PAGE);
 	uint64_t anon_before = quire_stat_read(space.q, QUIRE_STAT_ANON_MAPPED);
 	int64_t committed = space.q->mms.committed;
+	const uint64_t reach = test_root_reach(space.mm->pt.fmt), far = BASE + (reach < 1u << 30 ? 1u << 30 : reach);
 	struct quire_mm *mm;
 
 	assert_int_equal(quire_mm_create(space.q, NULL, &mm), 0);
 	run_in(mm);
 	for (uint64_t i = 0; i < 200; i++)
-		assert_true(quire_mmap(mm, BASE + i * 0x400000, 3 * PAGE,
+		assert_true(quire_mmap(mm, BASE + i * APART, 3 * PAGE,
 				       QUIRE_PROT_READ | QUIRE_PROT_WRITE,
 				       (i % 3 ? QUIRE_MAP_PRIVATE : QUIRE_MAP_SHARED) |
 					       QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
 				       NULL, 0) > 0);
 	for (uint64_t i = 0; i < 200; i++) {
-		set(BASE + i * 0x400000, 1);
-		set(BASE + i * 0x400000 + PAGE, 1);
+		set(BASE + i * APART, 1);
+		set(BASE + i * APART + PAGE, 1);
 	}
-	put_file(mm, BASE + (1ull << 40), 8, VM_RW | VM_S, &disk->file, 0);
-	put_file(mm, BASE + (1ull << 40) + 8 * PAGE, 8, VM_RW, &disk->file, 0);
-	set(BASE + (1ull << 40), 7);
-	set(BASE + (1ull << 40) + 9 * PAGE, 8);
+	put_file(mm, far, 8, VM_RW | VM_S, &disk->file, 0);
+	put_file(mm, far + 8 * PAGE, 8, VM_RW, &disk->file, 0);
+	set(far, 7);
+	set(far + 9 * PAGE, 8);
 	assert_int_equal(quire_mlockall(mm, QUIRE_MCL_CURRENT), 0);
 	assert_true(space.q->mms.committed > committed);
 	check_space(mm);
@@ -261,7 +266,7 @@ static void exec_is_a_fresh_space_with_the_same_limits(void **state)
 	mm->def_flags = QUIRE_VM_LOCKED;
 	old = mm;
 	quire_mmget(old); /* a vfork parent is still in it */
-	quire_layout_init(&layout, false, true, 8u << 20, 0);
+	quire_layout_init(&layout, space.q->fmt, false, true, 8u << 20, 0);
 	assert_int_equal(quire_exec(&mm, &layout), 0);
 	assert_ptr_not_equal(mm, old);
 	assert_int_equal(mm->index.count, 0);
@@ -383,7 +388,7 @@ static void an_instance_with_spaces_does_not_exit(void **state)
 static void an_instance_needs_cpus_and_a_format(void **state)
 {
 	static struct quire q;
-	const struct quire_range map = {0, 1 << 20, QUIRE_RANGE_USABLE};
+	const struct quire_range map = {0, 1 << 20, QUIRE_RANGE_USABLE, 0};
 	struct quire_config config = {.nr_cpus = 0,
 				      .fmt = &quire_pgfmt_x86_64,
 				      .map = &map,

@@ -19,10 +19,16 @@
 #include <machine.h>
 #include <quire/quire.h>
 
-#define PAGE 0x1000ull
+#include "../format.h"
+
+#define PAGE ((uint64_t)QUIRE_PAGE_SIZE)
+#define KB_OF(pages) ((pages) * (PAGE / 1024)) /* a size in kB, as sysctl and /proc have them */
 #define BASE 0x10000000ull /* where most tests put their areas */
 
 #define MAY (QUIRE_VM_MAYREAD | QUIRE_VM_MAYWRITE | QUIRE_VM_MAYEXEC)
+/* A load from a file maps what is in the cache of so many pages around: Linux's fault_around_bytes, 64 KiB. */
+#define AROUND (65536 / PAGE)
+
 #define VM_R (MAY | QUIRE_VM_READ)
 #define VM_W (MAY | QUIRE_VM_WRITE)
 #define VM_X (MAY | QUIRE_VM_EXEC)
@@ -48,48 +54,18 @@ static inline void check_space(struct quire_mm *mm)
 		fail_msg("%s", broken);
 }
 
-static inline bool space_marks_fault(void)
-{
-	const char *name = getenv("QUIRE_TEST_FORMAT");
-
-	return name && strchr(name, '+');
-}
-
-/*
- * The page tables that QUIRE_TEST_FORMAT names, of those that reach as far as x86-64's; with a "+" behind the name,
- * those of a processor that leaves it to fault handlers to mark entries.
- */
-static inline void space_choose_format(struct machine_config *config)
-{
-	static const struct quire_pgfmt *const formats[] = {
-		&quire_pgfmt_x86_64, &quire_pgfmt_x86_64_5level, &quire_pgfmt_sv48,
-		&quire_pgfmt_sv57,   &quire_pgfmt_aarch64,
-	};
-	const char *name = getenv("QUIRE_TEST_FORMAT");
-	size_t i, len;
-
-	if (!name)
-		return;
-	len = strcspn(name, "+");
-	config->marks_fault = space_marks_fault();
-	for (i = 0; i < QUIRE_ARRAY_SIZE(formats); i++) {
-		if (strlen(formats[i]->name) == len && !strncmp(formats[i]->name, name, len))
-			config->fmt = formats[i];
-	}
-	if (!config->fmt)
-		fail_msg("no format %s", name);
-}
-
 static inline int space_setup_cpus(void **state, unsigned cpus)
 {
-	struct machine_config config = {.ram_bytes = 64u << 20, .nr_cpus = cpus};
+	struct machine_config config = {.ram_bytes = 16384 * PAGE, .nr_cpus = cpus};
 
 	memset(&space, 0, sizeof(space));
-	space_choose_format(&config);
+	test_choose_format(&config);
 	if (machine_create(&config, &space.m))
 		return -1;
 	space.q = machine_quire(space.m);
 	space.q->mms.sysctl.mmap_min_addr = 65536;
+	if (QUIRE_PAGE_SHIFT > 12) /* promises of whole leaf tables, as many as the memory has here else */
+		space.q->mms.sysctl.overcommit_total_pages = 32 * PAGE / 8;
 	if (quire_mm_create(space.q, NULL, &space.mm))
 		return -1;
 	machine_switch(space.m, &space.mm->pt);
@@ -196,6 +172,15 @@ static inline void assert_signal(uint32_t access, uint64_t addr, int signo, int 
 #define assert_maperr(access, addr) assert_signal(access, addr, QUIRE_SIGSEGV, QUIRE_SEGV_MAPERR)
 #define assert_accerr(access, addr) assert_signal(access, addr, QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR)
 #define assert_bus(access, addr) assert_signal(access, addr, QUIRE_SIGBUS, QUIRE_BUS_ADRERR)
+
+/* What can be read there is no code; where the format cannot say so, it runs. */
+static inline void assert_no_exec(uint64_t addr)
+{
+	if (test_refuses_exec(space.mm->pt.fmt))
+		assert_accerr(QUIRE_ACCESS_EXEC, addr);
+	else
+		fetch(addr);
+}
 
 static inline void run_in(struct quire_mm *mm)
 {

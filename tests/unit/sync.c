@@ -220,6 +220,9 @@ static void other_pages_of_the_file(void **state)
 	assert_int_equal(get(P(4)), disk_byte(2 * PAGE));
 }
 
+/* The first page beyond what an offset of 63 bits reaches. */
+#define FILE_END (1ull << (63 - QUIRE_PAGE_SHIFT))
+
 static void where_file_pages_do_not_apply(void **state)
 {
 	put_file(space.mm, P(0), 8, VM_RW | VM_S, &disk->file, 0);
@@ -231,16 +234,16 @@ static void where_file_pages_do_not_apply(void **state)
 	assert_int_equal(quire_remap_file_pages(space.mm, P(0), 100, 0, 0, 0), -QUIRE_EINVAL);
 	assert_int_equal(file_pages(0, 2, UINT64_MAX), -QUIRE_EINVAL);
 	assert_int_equal(file_pages(0, 2, UINT64_MAX - 1), -QUIRE_EINVAL);
-	assert_int_equal(file_pages(0, 2, 1ull << 52), -QUIRE_EOVERFLOW);
-	assert_int_equal(file_pages(0, 2, 1ull << 51), -QUIRE_EOVERFLOW);
-	assert_int_equal(file_pages(0, 2, (1ull << 51) - 2), -QUIRE_EOVERFLOW);
+	assert_int_equal(file_pages(0, 2, 2 * FILE_END), -QUIRE_EOVERFLOW);
+	assert_int_equal(file_pages(0, 2, FILE_END), -QUIRE_EOVERFLOW);
+	assert_int_equal(file_pages(0, 2, FILE_END - 2), -QUIRE_EOVERFLOW);
 	assert_int_equal(file_pages(10, 1, 0), -QUIRE_EINVAL);
 	assert_int_equal(file_pages(20, 1, 0), -QUIRE_EINVAL);
 	assert_int_equal(file_pages(0, 9, 0), -QUIRE_EINVAL);
 	assert_int_equal(file_pages(40, 1, 0), -QUIRE_EINVAL);
 	assert_int_equal(quire_remap_file_pages(space.mm, -PAGE, PAGE, 0, 0, 0), -QUIRE_EINVAL);
 	assert_picture("0-8 rw-s, 10-14 rw-p, 20-24 rw-p");
-	assert_int_equal(file_pages(0, 2, (1ull << 51) - 3), 0);
+	assert_int_equal(file_pages(0, 2, FILE_END - 3), 0);
 	assert_bus(QUIRE_ACCESS_READ, P(0));
 }
 

@@ -4,7 +4,7 @@
  * empty tables that it made; one of these may be the very table in which a writer is about to put
  * entries, and then it must stay.
  *
- *	2 MiB, one leaf table   |--area--|            |D|      every access to D fails: SIGBUS
+ *	one leaf table          |--area--|            |D|      every access to D fails: SIGBUS
  *	writer                  reserves the table ............ fills it
  *	fault at D                          makes it, fails, takes it away?
  */
@@ -16,8 +16,8 @@
 #define ROUNDS 4000u
 #endif
 #define AREA BASE
-#define DRIVER (BASE + 0x100000)
-#define ELSEWHERE (BASE + 0x400000)
+#define DRIVER (BASE + 256 * PAGE)
+#define ELSEWHERE (BASE + PAGE / 4 * PAGE) /* two leaf tables on, or one where those are larger */
 
 static int refuse(struct quire_vmf *vmf)
 {

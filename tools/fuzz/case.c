@@ -178,15 +178,19 @@ void fuzz_case_write(FILE *to, const struct round *round, const char *comment)
 		len = strcspn(comment, "\n");
 		fprintf(to, "# %.*s\n", (int)len, comment);
 	}
-	if ((round->limit_as & round->limit_data & round->limit_stack & round->limit_memlock) !=
+	if ((round->limit_as & round->limit_data & round->limit_stack & round->limit_memlock &
+	     round->limit_maps) !=
 	    ~0ull) {
 		fputs("limits", to);
 		write_limit(to, "as", round->limit_as);
 		write_limit(to, "data", round->limit_data);
 		write_limit(to, "stack", round->limit_stack);
 		write_limit(to, "memlock", round->limit_memlock);
+		write_limit(to, "maps", round->limit_maps);
 		fputc('\n', to);
 	}
+	if (round->overcommit != STEP_OVERCOMMIT_HOSTS)
+		fprintf(to, "overcommit %u\n", round->overcommit);
 	if (round->no_random)
 		fputs("no_random\n", to);
 	for (i = 0; i < round->nr_steps; i++) {
@@ -585,6 +589,8 @@ static bool parse_step(struct reader *r, const char *process, struct step *s)
 			return false;
 	if (!expect_sign(r, ")"))
 		return false;
+	if (s->kind == STEP_STORE_WORD && s->slot_arg != 1 && s->arg[1] != step_access_bytes(s->kind, s->arg))
+		return complain(r, "a word has 1, 2, 4 or 8 bytes");
 	if (accept(r, "=") && !parse_expected(r, s))
 		return false;
 	if (accept(r, "->")) {
@@ -609,6 +615,7 @@ static bool parse_limits(struct reader *r, struct round *round)
 		{"data", &round->limit_data},
 		{"stack", &round->limit_stack},
 		{"memlock", &round->limit_memlock},
+		{"maps", &round->limit_maps},
 	};
 	char word[32], value[32];
 	size_t i;
@@ -640,6 +647,12 @@ static bool parse_line(struct reader *r, struct round *round)
 	if (strcmp(word, "limits") == 0) {
 		if (!parse_limits(r, round))
 			return false;
+	} else if (strcmp(word, "overcommit") == 0) {
+		if (!read_word(r, word, sizeof(word)))
+			return false;
+		if (strcmp(word, "1") && strcmp(word, "2"))
+			return complain(r, "overcommit is 1 or 2, not '%s'", word);
+		round->overcommit = (uint8_t)(word[0] - '0');
 	} else if (strcmp(word, "no_random") == 0) {
 		round->no_random = true;
 	} else if (round->nr_steps == STEP_MAX) {
@@ -664,7 +677,9 @@ int fuzz_case_read(FILE *from, const char *name, struct round *round, char *mess
 				.limit_as = ~0ull,
 				.limit_data = ~0ull,
 				.limit_stack = ~0ull,
-				.limit_memlock = ~0ull};
+				.limit_memlock = ~0ull,
+				.limit_maps = ~0ull,
+				.overcommit = STEP_OVERCOMMIT_HOSTS};
 	message[0] = 0;
 	round->steps = calloc(STEP_MAX, sizeof(*round->steps));
 	if (!round->steps)

@@ -3,7 +3,8 @@
  * Rounds as text, one step a line, as tests/linux/cases/ keeps them:
  *
  *	# What it shows. Lines that begin with # say something to the reader alone.
- *	limits as=32M memlock=16p       bytes; also data, stack
+ *	limits as=32M memlock=16p       bytes; also data, stack; maps=3: so many more areas
+ *	overcommit 2                    vm.overcommit_memory; the host's own, if it cannot be set
  *	no_random                       nothing is at a random place
  *	p0 mmap(w+3p, 2p, READ|WRITE, PRIVATE|FIXED|ANONYMOUS, -1, 0) = w+3p
  *	p0 mmap(0, 1p, READ, SHARED, tmpfs, 2p) -> s1
@@ -12,6 +13,9 @@
  *	p1 store(w+3p, 0x41)
  *	p1 thread(p2)                   shares the space of p1
  *	p2 load(w+3p, 1) = 0x41
+ *	p0 store_word(w+4p-4, 8, 0x77) = SEGV_MAPERR   one instruction of 8 bytes: all of them or none
+ *	p0 store_run(w+4p-4, 8, 0x77)   8 bytes, as far as it goes
+ *	p0 execute(w+4p-1)              a return instruction; at a page's end f3 c3, of which half is there, too
  *	p0 process_vm_readv(p1, w, 1p, 0, 0, 0) = 1p   two ranges of p1, then flags; the buffer is the player's
  *
  * A number is a sum: 3p are three pages, 2K, 1M, 1G bytes; w is the window's start, low that of the low window, end the task's

@@ -41,7 +41,7 @@ struct span {
 struct sample {
 	struct span smaps, status;
 	uint64_t leaked_lock;         /* our side: bytes that Linux counts as locked and are not; LEAKED_UNKNOWN */
-	uint8_t disk_rule, paged_out; /* our side: as player's */
+	uint8_t disk_rule, paged_out, allocated; /* our side: as player's */
 	uint8_t core[STEP_VEC_PAGES]; /* what mincore() says of the window's pages; 0xff: an error */
 };
 
@@ -54,7 +54,8 @@ struct record {
 	uint8_t area;         /* our side: of an access, enum step_area */
 	uint32_t sample;      /* PLAN_SAMPLE: which of samples[] */
 	uint8_t vec[STEP_VEC_PAGES]; /* mincore(): what it gave */
-	uint64_t read;               /* process_vm_readv(): what is in the buffer then, as a load of it */
+	uint64_t read;               /* process_vm_readv(): what is in the buffer then, as a load of it;
+				      * STEP_STORE_RUN: bytes that were stored */
 };
 
 #define CHANNEL_MAX_SAMPLES 128
@@ -75,6 +76,9 @@ struct channel {
 	uint64_t slot[STEP_MAX_SLOTS + 1];     /* the last one is the first break */
 	uint64_t limit[CHANNEL_NR_LIMITS];     /* bytes; ~0: as it is. Never more than it is */
 	int32_t segment[STEP_NR_SEGMENTS];     /* SysV identifiers */
+	uint64_t first_map;                    /* where process 0 finds a place for a page at first */
+	uint64_t pad_start;                    /* where process 0 makes nr_pads areas before it begins */
+	uint64_t nr_pads;                      /* so many that few more are allowed; neither they nor what is behind them is in a text */
 	uint64_t buffer;                       /* where the processes have STEP_TRANSFER_BYTES for themselves */
 	unsigned char vec[STEP_VEC_PAGES] __attribute__((aligned(CHANNEL_VEC_OFFSET))); /* at STEP_VEC */
 	struct step step[CHANNEL_MAX_STEPS];

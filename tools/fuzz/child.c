@@ -19,6 +19,8 @@
 #define O_RDONLY_FLAGS 02000000 /* O_RDONLY | O_CLOEXEC */
 #define PROT_RW 3
 #define MAP_SHARED_FIXED 0x100001 /* MAP_SHARED | MAP_FIXED_NOREPLACE */
+#define MAP_PRIVATE_ANONYMOUS 0x22
+#define MAP_PRIVATE_PADS 0x104022 /* MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE */
 #define PAGE STEP_PAGE
 
 static struct channel *const channel = (struct channel *)CHANNEL_ADDRESS;
@@ -36,6 +38,7 @@ static struct span last_maps;
 static void *back[5];
 static volatile int signo, code;
 static volatile uint64_t signal_address;
+static volatile uint64_t stored; /* bytes of a run, so far */
 
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int byte, size_t n);
@@ -112,14 +115,43 @@ static void open_texts(void)
 	}
 }
 
+static uint64_t line_start(const char *line)
+{
+	uint64_t address = 0;
+
+	for (; *line != '-'; line++)
+		address = address * 16 + (uint64_t)(*line <= '9' ? *line - '0' : *line - 'a' + 10);
+	return address;
+}
+
+/* Of the lines [from, end), as many as stand before the pads. */
+static const char *before_pads(const char *from, const char *end)
+{
+	const char *line = from, *next;
+
+	for (; line < end && line_start(line) < channel->pad_start; line = next) {
+		for (next = line; next < end && *next != '\n';)
+			next++;
+		next += next < end;
+	}
+	return line;
+}
+
 static uint32_t read_text(enum text which, char *to, uint32_t room)
 {
 	uint32_t used = 0;
 	long n;
 
 	call3(__NR_lseek, (uint64_t)text_fd[which], 0, 0);
-	while ((n = call3(__NR_read, (uint64_t)text_fd[which], (uint64_t)(to + used), room - used)) > 0)
+	while ((n = call3(__NR_read, (uint64_t)text_fd[which], (uint64_t)(to + used), room - used)) > 0) {
+		const char *end_at = to + used + n;
+
+		if (which == TEXT_MAPS && channel->nr_pads)
+			end_at = before_pads(to + used, end_at);
+		if (end_at < to + used + n)
+			return (uint32_t)(end_at - to);
 		used += (uint32_t)n;
+	}
 	return used;
 }
 
@@ -211,8 +243,9 @@ static uint64_t look(uint64_t addr, uint64_t len)
 
 static int64_t make_call(const struct step *s, const uint64_t *a)
 {
-	if (s->nr == __NR_shmat && a[0] < STEP_NR_SEGMENTS)
-		return call3(__NR_shmat, (uint64_t)channel->segment[a[0]], a[1], a[2]);
+	/* Any other number could be somebody's: one that is nobody's instead. */
+	if (s->nr == __NR_shmat)
+		return call3(__NR_shmat, a[0] < STEP_NR_SEGMENTS ? (uint64_t)channel->segment[a[0]] : (uint64_t)-1, a[1], a[2]);
 	return call6(s->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -246,23 +279,47 @@ static int64_t make_write(const uint64_t *a)
 	return (int64_t)done;
 }
 
+static void store_word(uint64_t addr, uint64_t bytes, uint64_t value)
+{
+	if (bytes == 1)
+		__asm__ volatile("movb %b1, (%0)" : : "r"(addr), "q"(value) : "memory");
+	else if (bytes == 2)
+		__asm__ volatile("movw %w1, (%0)" : : "r"(addr), "r"(value) : "memory");
+	else if (bytes == 4)
+		__asm__ volatile("movl %k1, (%0)" : : "r"(addr), "r"(value) : "memory");
+	else
+		__asm__ volatile("movq %1, (%0)" : : "r"(addr), "r"(value) : "memory");
+}
+
+static void store_run(uint64_t addr, uint64_t bytes, uint64_t byte)
+{
+	for (; stored < bytes; stored++)
+		*(volatile unsigned char *)(addr + stored) = (unsigned char)byte;
+}
+
 static void make_access(const struct step *s, const uint64_t *a, struct record *r)
 {
 	signo = 0;
 	code = 0;
 	signal_address = 0;
+	stored = 0;
 	r->result = 0;
 	if (!__builtin_setjmp(back)) {
 		if (s->kind == STEP_LOAD)
 			r->result = (int64_t)look(a[0], a[1]);
 		else if (s->kind == STEP_STORE)
 			*(volatile unsigned char *)a[0] = (unsigned char)a[1];
+		else if (s->kind == STEP_STORE_WORD)
+			store_word(a[0], step_access_bytes(s->kind, a), a[2]);
+		else if (s->kind == STEP_STORE_RUN)
+			store_run(a[0], step_access_bytes(s->kind, a), a[2]);
 		else
 			((void (*)(void))a[0])();
 	}
 	r->signo = signo;
 	r->code = code;
 	r->address = signal_address;
+	r->read = stored;
 }
 
 static void pass_on(uint32_t next)
@@ -295,6 +352,17 @@ static void set_limits(void)
 		if (call6(__NR_prlimit64, 0, (uint64_t)limits[i], (uint64_t)now, 0, 0, 0))
 			end(5);
 	}
+}
+
+/* Of two kinds in turn, so that none merges with its neighbours. */
+static void make_pads(void)
+{
+	if (channel->nr_pads &&
+	    call6(__NR_mmap, channel->pad_start, channel->nr_pads * PAGE, 0, MAP_PRIVATE_PADS, (uint64_t)-1, 0) != (long)channel->pad_start)
+		end(6);
+	for (uint64_t i = 1; i < channel->nr_pads; i += 2)
+		if (call3(__NR_mprotect, channel->pad_start + i * PAGE, PAGE, 1))
+			end(6);
 }
 
 static void settle(uint32_t me)
@@ -478,12 +546,15 @@ void child_main(void)
 		((volatile char *)buffer)[i] = 0;
 	for (unsigned i = 0; i < sizeof(status_buffer); i += PAGE)
 		((volatile char *)status_buffer)[i] = 0;
+	channel->first_map = (uint64_t)call6(__NR_mmap, 0, PAGE, 0, MAP_PRIVATE_ANONYMOUS, (uint64_t)-1, 0);
+	call3(__NR_munmap, channel->first_map, PAGE, 0);
 	open_texts();
 	settle(0);
 	channel->buffer = (uint64_t)buffer;
 	__atomic_store_n(&channel->state, CHANNEL_READY, __ATOMIC_RELEASE);
 	call6(__NR_futex, (uint64_t)&channel->state, FUTEX_WAKE, 1, 0, 0, 0);
 	wait_until(&channel->state, CHANNEL_GO);
+	make_pads();
 	set_limits();
 	run(0, 0);
 }

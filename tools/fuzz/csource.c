@@ -19,7 +19,7 @@
 
 /* What a round needs. */
 struct uses {
-	bool calls, accesses, loads, stores, executions, processes, forks, exits, thread_exits, files, segments, writes, transfers;
+	bool calls, accesses, loads, stores, words, runs, executions, processes, forks, exits, thread_exits, files, segments, writes, transfers;
 	unsigned threads;
 };
 
@@ -184,6 +184,42 @@ static const char storing[] = "static void store(int number, uint64_t address, u
 			      "\tdprintf(1, \"%d p%d store = 0\\n\", number, self);\n"
 			      "}\n"
 			      "\n";
+
+static const char storing_words[] =
+	"/* One instruction. */\n"
+	"static void store_word(int number, uint64_t address, uint64_t bytes, uint64_t value)\n"
+	"{\n"
+	"\tif (sigsetjmp(back, 0)) {\n"
+	"\t\tsay_signal(number, \"store_word\");\n"
+	"\t\treturn;\n"
+	"\t}\n"
+	"\tif (bytes == 1)\n"
+	"\t\t__asm__ volatile(\"movb %b1, (%0)\" : : \"r\"(address), \"q\"(value) : \"memory\");\n"
+	"\telse if (bytes == 2)\n"
+	"\t\t__asm__ volatile(\"movw %w1, (%0)\" : : \"r\"(address), \"r\"(value) : \"memory\");\n"
+	"\telse if (bytes == 4)\n"
+	"\t\t__asm__ volatile(\"movl %k1, (%0)\" : : \"r\"(address), \"r\"(value) : \"memory\");\n"
+	"\telse\n"
+	"\t\t__asm__ volatile(\"movq %1, (%0)\" : : \"r\"(address), \"r\"(value) : \"memory\");\n"
+	"\tdprintf(1, \"%d p%d store_word = 0\\n\", number, self);\n"
+	"}\n"
+	"\n";
+
+static const char storing_runs[] =
+	"/* One byte after the other, as far as it goes. */\n"
+	"static void store_run(int number, uint64_t address, uint64_t bytes, uint64_t byte)\n"
+	"{\n"
+	"\tuint64_t i;\n"
+	"\n"
+	"\tif (sigsetjmp(back, 0)) {\n"
+	"\t\tsay_signal(number, \"store_run\");\n"
+	"\t\treturn;\n"
+	"\t}\n"
+	"\tfor (i = 0; i < bytes && i < 8192; i++)\n"
+	"\t\t*(volatile unsigned char *)(address + i) = (unsigned char)byte;\n"
+	"\tdprintf(1, \"%d p%d store_run = 0\\n\", number, self);\n"
+	"}\n"
+	"\n";
 
 static const char executing[] =
 	"/* There is a return instruction, or nothing that may be executed. */\n"
@@ -418,6 +454,33 @@ static const char limiting[] =
 	"}\n"
 	"\n";
 
+static const char filling_up[] =
+	"/* Areas, until only so many more are allowed. */\n"
+	"static void fill_up(long left)\n"
+	"{\n"
+	"\tstatic char text[65536];\n"
+	"\tchar *const start = (char *)0x500000000000;\n"
+	"\tlong areas = 0, i;\n"
+	"\tFILE *f = fopen(\"/proc/sys/vm/max_map_count\", \"r\");\n"
+	"\tint fd;\n"
+	"\n"
+	"\tif (!f || fscanf(f, \"%ld\", &areas) != 1)\n"
+	"\t\tdie(\"max_map_count\");\n"
+	"\tfclose(f);\n"
+	"\tfd = open(\"/proc/self/maps\", O_RDONLY | O_CLOEXEC);\n"
+	"\twhile ((i = read(fd, text, sizeof(text))) > 0)\n"
+	"\t\twhile (i-- > 0)\n"
+	"\t\t\tareas -= text[i] == '\\n' && (i < 10 || memcmp(text + i - 10, \"[vsyscall]\", 10));\n"
+	"\tclose(fd);\n"
+	"\tareas -= left;\n"
+	"\tif (areas > 0 && mmap(start, (size_t)areas * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != start)\n"
+	"\t\tdie(\"mmap\");\n"
+	"\tfor (i = 1; i < areas; i += 2)\n"
+	"\t\tif (mprotect(start + i * 4096, 4096, PROT_READ))\n"
+	"\t\t\tdie(\"mprotect\");\n"
+	"}\n"
+	"\n";
+
 static const char transferring[] =
 	"/* process_vm_readv() and process_vm_writev(): two ranges there, one buffer here. */\n"
 	"static void transfer(int number, const char *name, long nr, int process, uint64_t a, uint64_t a_len, uint64_t b,\n"
@@ -463,6 +526,8 @@ static struct uses what_is_used(const struct round *round)
 		u.calls |= s->kind == STEP_CALL && !is_transfer(s);
 		u.loads |= s->kind == STEP_LOAD;
 		u.stores |= s->kind == STEP_STORE;
+		u.words |= s->kind == STEP_STORE_WORD;
+		u.runs |= s->kind == STEP_STORE_RUN;
 		u.executions |= s->kind == STEP_EXECUTE;
 		u.forks |= s->kind == STEP_FORK;
 		u.threads += s->kind == STEP_THREAD;
@@ -477,7 +542,7 @@ static struct uses what_is_used(const struct round *round)
 				   s->arg[j] - STEP_FD < STEP_NR_FILES;
 	}
 	u.processes = u.forks || u.threads;
-	u.accesses = u.loads || u.stores || u.executions;
+	u.accesses = u.loads || u.stores || u.words || u.runs || u.executions;
 	u.files |= u.writes;
 	return u;
 }
@@ -664,8 +729,23 @@ static void print_main(FILE *to, const struct round *round, const struct uses *u
 	      "}\n\n"
 	      "int main(int argc, char **argv)\n{\n",
 	      to);
+	if (round->overcommit != STEP_OVERCOMMIT_HOSTS)
+		fputs("\tFILE *f = fopen(\"/proc/sys/vm/overcommit_memory\", \"r\");\n"
+		      "\tint mode = f ? fgetc(f) : 0;\n",
+		      to);
 	if (u->processes || u->segments)
-		fputs("\tint i;\n\n", to);
+		fputs("\tint i;\n", to);
+	if (round->overcommit != STEP_OVERCOMMIT_HOSTS || u->processes || u->segments)
+		fputs("\n", to);
+	if (round->overcommit != STEP_OVERCOMMIT_HOSTS)
+		fprintf(to,
+			"\t/* Everybody's, and not this program's to change. */\n"
+			"\tif (mode != '%u') {\n"
+			"\t\tdprintf(2, \"sysctl vm.overcommit_memory=%u%s first\\n\");\n"
+			"\t\treturn 3;\n"
+			"\t}\n",
+			round->overcommit, round->overcommit,
+			round->overcommit == 2 ? " vm.overcommit_kbytes=309237645312" : "");
 	fputs("\tif (argc < 2)\n"
 	      "\t\tprepare(argv[0]);\n"
 	      "\tif (mmap(shared, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != shared)\n"
@@ -688,6 +768,8 @@ static void print_main(FILE *to, const struct round *round, const struct uses *u
 			STEP_NR_SEGMENTS, STEP_SEGMENT_PAGES * STEP_PAGE);
 	if (u->accesses)
 		fputs("\tcatch_signals();\n", to);
+	if (round->limit_maps != ~0ull)
+		fprintf(to, "\tfill_up(%" PRIu64 ");\n", round->limit_maps);
 	if (round->limit_as != ~0ull)
 		fprintf(to, "\tlimit(RLIMIT_AS, \"VmSize:\", %#" PRIx64 ");\n", round->limit_as);
 	if (round->limit_data != ~0ull)
@@ -757,6 +839,10 @@ void fuzz_csource(FILE *to, const struct round *round, const struct answer *linu
 		fputs(loading, to);
 	if (u.stores)
 		fputs(storing, to);
+	if (u.words)
+		fputs(storing_words, to);
+	if (u.runs)
+		fputs(storing_runs, to);
 	if (u.executions)
 		fputs(executing, to);
 	if (u.processes)
@@ -783,6 +869,8 @@ void fuzz_csource(FILE *to, const struct round *round, const struct answer *linu
 		fputs(making_files, to);
 	if (round->limit_as != ~0ull || round->limit_data != ~0ull)
 		fputs(limiting, to);
+	if (round->limit_maps != ~0ull)
+		fputs(filling_up, to);
 	print_steps(to, round, linux_said, &u);
 	print_main(to, round, &u);
 }

@@ -20,7 +20,7 @@
 enum make {
 	MAKE_MMAP, MAKE_MUNMAP, MAKE_MPROTECT, MAKE_MREMAP, MAKE_MADVISE, MAKE_MLOCK, MAKE_MLOCKALL, MAKE_BRK, MAKE_MSEAL,
 	MAKE_REMAP_FILE_PAGES, MAKE_FTRUNCATE, MAKE_WRITE, MAKE_MSYNC, MAKE_MINCORE, MAKE_STORE, MAKE_LOAD, MAKE_EXECUTE, MAKE_FORK,
-	MAKE_THREAD, MAKE_EXIT, MAKE_SHMAT, MAKE_SHMDT, MAKE_TRANSFER, NR_MAKES
+	MAKE_THREAD, MAKE_EXIT, MAKE_SHMAT, MAKE_SHMDT, MAKE_TRANSFER, MAKE_FALLOCATE, NR_MAKES
 };
 
 struct profile {
@@ -34,38 +34,52 @@ struct profile {
 	uint16_t weight[NR_MAKES];
 };
 
+enum { OVERCOMMIT = 7, AREAS = 8 }; /* those that have something of their own */
+
 static const struct profile profiles[] = {
-	{ "default", "everything", 40, 300, 1, 10, 33, 33, 30,
+	{ "default", "everything", 400, 300, 1, 10, 33, 33, 30,
 	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 110, [MAKE_MPROTECT] = 140, [MAKE_MREMAP] = 100, [MAKE_MADVISE] = 100,
 	    [MAKE_MLOCK] = 40, [MAKE_MLOCKALL] = 10, [MAKE_BRK] = 12, [MAKE_MSEAL] = 2, [MAKE_REMAP_FILE_PAGES] = 10,
 	    [MAKE_FTRUNCATE] = 10, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 15, [MAKE_MINCORE] = 10, [MAKE_STORE] = 130,
-	    [MAKE_LOAD] = 70, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8, [MAKE_TRANSFER] = 15 } },
-	{ "merge", "few kinds of areas, which meet and merge", 20, 400, 1, 2, 10, 5, 5,
+	    [MAKE_LOAD] = 70, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8, [MAKE_TRANSFER] = 15,
+	    [MAKE_FALLOCATE] = 10 } },
+	{ "merge", "few kinds of areas, which meet and merge", 200, 400, 1, 2, 10, 5, 5,
 	  { [MAKE_MMAP] = 200, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 200, [MAKE_MREMAP] = 150, [MAKE_MADVISE] = 60,
 	    [MAKE_MLOCK] = 20, [MAKE_BRK] = 30, [MAKE_STORE] = 300, [MAKE_LOAD] = 30 } },
-	{ "files", "files mapped several times, cut, extended and written", 20, 300, 1, 5, 85, 50, 10,
+	{ "files", "files mapped several times, cut, extended and written", 200, 300, 1, 5, 85, 50, 10,
 	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 80, [MAKE_MREMAP] = 60, [MAKE_MADVISE] = 90,
 	    [MAKE_MLOCK] = 20, [MAKE_REMAP_FILE_PAGES] = 30, [MAKE_FTRUNCATE] = 60, [MAKE_WRITE] = 60, [MAKE_MSYNC] = 40,
 	    [MAKE_MINCORE] = 30, [MAKE_STORE] = 180, [MAKE_LOAD] = 120, [MAKE_EXECUTE] = 15, [MAKE_SHMAT] = 30,
-	    [MAKE_SHMDT] = 20 } },
-	{ "fork", "processes with copies of each other's memory, and shared memory between them", 20, 300, 4, 3, 25, 30, 5,
+	    [MAKE_SHMDT] = 20, [MAKE_FALLOCATE] = 60 } },
+	{ "fork", "processes with copies of each other's memory, and shared memory between them", 200, 300, 4, 3, 25, 30, 5,
 	  { [MAKE_MMAP] = 150, [MAKE_MUNMAP] = 50, [MAKE_MPROTECT] = 80, [MAKE_MREMAP] = 60, [MAKE_MADVISE] = 100,
 	    [MAKE_MLOCK] = 20, [MAKE_MLOCKALL] = 5, [MAKE_BRK] = 10, [MAKE_FTRUNCATE] = 5, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 5,
 	    [MAKE_MINCORE] = 10, [MAKE_STORE] = 300, [MAKE_LOAD] = 100, [MAKE_EXECUTE] = 10, [MAKE_FORK] = 30,
-	    [MAKE_EXIT] = 20, [MAKE_SHMAT] = 20, [MAKE_SHMDT] = 10, [MAKE_TRANSFER] = 60 } },
-	{ "threads", "threads that share spaces, and processes that threads make", 15, 300, 5, 3, 25, 30, 5,
+	    [MAKE_EXIT] = 20, [MAKE_SHMAT] = 20, [MAKE_SHMDT] = 10, [MAKE_TRANSFER] = 60, [MAKE_FALLOCATE] = 6 } },
+	{ "threads", "threads that share spaces, and processes that threads make", 150, 300, 5, 3, 25, 30, 5,
 	  { [MAKE_MMAP] = 150, [MAKE_MUNMAP] = 70, [MAKE_MPROTECT] = 100, [MAKE_MREMAP] = 80, [MAKE_MADVISE] = 100,
 	    [MAKE_MLOCK] = 20, [MAKE_MLOCKALL] = 5, [MAKE_BRK] = 10, [MAKE_FTRUNCATE] = 8, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 5,
 	    [MAKE_MINCORE] = 10, [MAKE_STORE] = 300, [MAKE_LOAD] = 150, [MAKE_EXECUTE] = 20, [MAKE_FORK] = 12,
-	    [MAKE_THREAD] = 40, [MAKE_EXIT] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8, [MAKE_TRANSFER] = 40 } },
-	{ "hostile", "arguments that no program would give", 10, 300, 1, 55, 33, 33, 30,
+	    [MAKE_THREAD] = 40, [MAKE_EXIT] = 20, [MAKE_SHMAT] = 15, [MAKE_SHMDT] = 8, [MAKE_TRANSFER] = 40, [MAKE_FALLOCATE] = 8 } },
+	{ "hostile", "arguments that no program would give", 100, 300, 1, 55, 33, 33, 30,
 	  { [MAKE_MMAP] = 220, [MAKE_MUNMAP] = 60, [MAKE_MPROTECT] = 120, [MAKE_MREMAP] = 140, [MAKE_MADVISE] = 140,
 	    [MAKE_MLOCK] = 60, [MAKE_MLOCKALL] = 20, [MAKE_BRK] = 20, [MAKE_MSEAL] = 8, [MAKE_REMAP_FILE_PAGES] = 40,
 	    [MAKE_FTRUNCATE] = 10, [MAKE_WRITE] = 10, [MAKE_MSYNC] = 40, [MAKE_MINCORE] = 40, [MAKE_STORE] = 60,
-	    [MAKE_LOAD] = 60, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 40, [MAKE_SHMDT] = 20, [MAKE_TRANSFER] = 30 } },
-	{ "limits", "close to what the process may have", 10, 300, 1, 8, 20, 20, 100,
+	    [MAKE_LOAD] = 60, [MAKE_EXECUTE] = 20, [MAKE_SHMAT] = 40, [MAKE_SHMDT] = 20, [MAKE_TRANSFER] = 30,
+	    [MAKE_FALLOCATE] = 30 } },
+	{ "limits", "close to what the process may have", 100, 300, 1, 8, 20, 20, 100,
 	  { [MAKE_MMAP] = 260, [MAKE_MUNMAP] = 100, [MAKE_MPROTECT] = 100, [MAKE_MREMAP] = 140, [MAKE_MADVISE] = 60,
 	    [MAKE_MLOCK] = 140, [MAKE_MLOCKALL] = 30, [MAKE_BRK] = 60, [MAKE_STORE] = 100, [MAKE_LOAD] = 30 } },
+	/* All that play wait for such a round, and it waits for them. */
+	[OVERCOMMIT] = { "overcommit", "what a process is promised, where more or less is", 10, 300, 6, 30, 10, 20, 5,
+	  { [MAKE_MMAP] = 300, [MAKE_MUNMAP] = 100, [MAKE_MPROTECT] = 150, [MAKE_MREMAP] = 100, [MAKE_MADVISE] = 30,
+	    [MAKE_MLOCK] = 20, [MAKE_BRK] = 20, [MAKE_STORE] = 60, [MAKE_LOAD] = 20, [MAKE_SHMAT] = 10, [MAKE_SHMDT] = 5,
+	    [MAKE_FORK] = 60, [MAKE_EXIT] = 20 } },
+	/* Such a round takes as long as thirty others, most of it before its first step. */
+	[AREAS] = { "areas", "close to the number of areas that a process may have", 2, 300, 1, 5, 20, 20, 10,
+	  { [MAKE_MMAP] = 260, [MAKE_MUNMAP] = 200, [MAKE_MPROTECT] = 200, [MAKE_MREMAP] = 150, [MAKE_MADVISE] = 100,
+	    [MAKE_MLOCK] = 60, [MAKE_MLOCKALL] = 10, [MAKE_BRK] = 40, [MAKE_MSEAL] = 5, [MAKE_REMAP_FILE_PAGES] = 30,
+	    [MAKE_STORE] = 80, [MAKE_LOAD] = 20, [MAKE_SHMAT] = 20, [MAKE_SHMDT] = 10 } },
 };
 #define NR_PROFILES (sizeof(profiles) / sizeof(profiles[0]))
 
@@ -101,6 +115,7 @@ struct draw {
 	const struct profile *profile;
 	uint16_t weight[NR_MAKES]; /* the profile's */
 	bool no_random;
+	bool promises;  /* the round has overcommit of its own */
 	bool pages_out; /* MADV_PAGEOUT is among the advices: after it little can be said of which pages are there */
 	unsigned alive; /* processes and threads that may be there, a bit each; nobody knows whether a fork was refused */
 	uint8_t owner[STEP_MAX_PROCESSES]; /* the process that it is a thread of; itself */
@@ -174,6 +189,11 @@ static uint64_t any_length(struct draw *d)
 		return ~0ull - below(d, 2 * PAGE);
 	case 2:
 		return 1ull << (30 + below(d, 18));
+	case 3:
+		/* Under strict overcommit a few of these, or a fork, reach the limit. */
+		if (d->promises)
+			return 1ull << (44 + below(d, 3));
+		/* fallthrough */
 	default:
 		return below(d, STEP_WINDOW_PAGES * PAGE);
 	}
@@ -289,9 +309,6 @@ static void make_mmap(struct draw *d, struct step *s)
 	/* That this is no memory that survives a crash, ext4 says at a private mapping too. */
 	if (s->arg[4] == STEP_FD + STEP_FILE_DISK || s->arg[4] == STEP_FD + STEP_FILE_DISK_READ_ONLY)
 		flags &= ~(uint64_t)MAP_SYNC;
-	/* Nor may a round fill the host's memory. */
-	if (s->arg[1] > 64 * PAGE)
-		flags &= ~(uint64_t)MAP_POPULATE;
 	s->arg[3] = flags;
 	s->into_slot = (int8_t)below(d, 4);
 }
@@ -316,9 +333,6 @@ static void make_madvise(struct draw *d, struct step *s)
 	s->arg[2] = ANY_OF(d, advices);
 	if (s->arg[2] == MADV_PAGEOUT && !d->pages_out)
 		s->arg[2] = MADV_DONTNEED;
-	/* These fill the tables: a round may not fill the host. */
-	if ((s->arg[2] == MADV_POPULATE_READ || s->arg[2] == MADV_POPULATE_WRITE || s->arg[2] == 25 || s->arg[2] == 102) && s->arg[1] < 1ull << 60)
-		s->arg[1] %= 64 * PAGE;
 }
 
 static void make_mlock(struct draw *d, struct step *s)
@@ -343,6 +357,36 @@ static void make_transfer(struct draw *d, struct step *s)
 	s->arg[5] = one_in(d, 60) ? 1ull << below(d, 64) : 0;
 }
 
+static void make_ftruncate(struct draw *d, struct step *s)
+{
+	s->nr = SYS_ftruncate;
+	s->arg[0] = STEP_FD + (one_in(d, 100) ? STEP_NR_FILES : any_writable_file(d));
+	s->arg[1] = one_in(d, 3) ? below(d, STEP_FILE_PAGES) * PAGE : below(d, STEP_FILE_PAGES * PAGE);
+	if (percent(d, d->profile->hostile) && one_in(d, 4))
+		s->arg[1] = rnd(d) >> below(d, 64);
+}
+
+static void make_fallocate(struct draw *d, struct step *s)
+{
+	static const uint32_t common[] = { 0, 0, 1, 1, 3, 3, 3, 3, 0x10, 0x11 };
+	static const uint32_t odd[] = { 2, 0x12, 4, 5, 0x40, 0x41, 9, 0x21, 0x18, 0x1b, 0x100, 0x80000001 };
+	uint64_t file = any_writable_file(d);
+	bool disk = file == STEP_FILE_DISK || file == STEP_FILE_DISK_READ_ONLY;
+
+	s->nr = SYS_fallocate;
+	s->arg[0] = STEP_FD + (one_in(d, 100) ? STEP_NR_FILES : file);
+	s->arg[1] = one_in(d, 8) ? ANY_OF(d, odd) : ANY_OF(d, common);
+	/* A disk's file system moves blocks, if it can; the others refuse. */
+	if (!disk && one_in(d, 12))
+		s->arg[1] = one_in(d, 2) ? 8 : 0x20;
+	s->arg[2] = below(d, STEP_FILE_PAGES) * PAGE + (one_in(d, 2) ? below(d, PAGE) : 0);
+	s->arg[3] = one_in(d, 2) ? (1 + below(d, 3)) * PAGE : 1 + below(d, 3 * PAGE);
+	if (percent(d, d->profile->hostile) && one_in(d, 3))
+		s->arg[2] = one_in(d, 3) ? INT64_MAX - below(d, 2 * PAGE) : rnd(d) >> below(d, 64);
+	if (percent(d, d->profile->hostile) && one_in(d, 3))
+		s->arg[3] = one_in(d, 2) ? 0 : rnd(d) >> below(d, 64);
+}
+
 static void make_store(struct draw *d, struct step *s)
 {
 	s->kind = STEP_STORE;
@@ -354,6 +398,66 @@ static void make_store(struct draw *d, struct step *s)
 		s->arg[0] += 1 + below(d, PAGE - 1);
 	else if (s->arg[0] % PAGE == 0)
 		s->arg[1] = 0xc3;
+}
+
+/* Most of them across a page's end. */
+static void make_wide_store(struct draw *d, struct step *s)
+{
+	uint64_t before, byte;
+
+	s->arg[0] = any_address(d);
+	aim(d, s, 0);
+	if (one_in(d, 2)) {
+		s->kind = STEP_STORE_WORD;
+		s->arg[1] = 1ull << below(d, 4);
+		s->arg[2] = rnd(d);
+	} else {
+		s->kind = STEP_STORE_RUN;
+		s->arg[1] = one_in(d, 8) ? 1 + below(d, STEP_MAX_RUN) : 2 + below(d, 60);
+		s->arg[2] = one_in(d, 2) ? 0xc3 : 1 + below(d, 255);
+	}
+	if (s->arg[1] < 2 || one_in(d, 4)) {
+		s->arg[0] += below(d, PAGE);
+		return;
+	}
+	before = 1 + below(d, (s->arg[1] < PAGE ? s->arg[1] : PAGE) - 1);
+	s->arg[0] -= s->arg[0] % PAGE + before;
+	/* A return instruction of two bytes, half of it in each page. */
+	if (s->kind == STEP_STORE_WORD && one_in(d, 2)) {
+		byte = 8 * (before - 1);
+		s->arg[2] = (s->arg[2] & ~(0xffffull << byte)) | 0xc3f3ull << byte;
+	}
+}
+
+/* Half a return instruction at a page's end; the other half is what the next page happens to begin with. */
+static void make_half_return(struct draw *d, struct step *s)
+{
+	s->kind = STEP_STORE;
+	s->arg[0] = any_address(d) | (PAGE - 1);
+	s->arg[1] = 0xf3;
+}
+
+/* What a store has left, above all where it has stopped half-way; a return instruction of two bytes is executed. */
+static void make_second_look(struct draw *d, struct step *s, const struct step *store)
+{
+	*s = *store;
+	if (store->kind == STEP_STORE || (store->kind == STEP_STORE_WORD && store->slot_arg < 0 && one_in(d, 3))) {
+		s->kind = STEP_EXECUTE;
+		s->arg[0] |= PAGE - 1;
+		s->arg[1] = s->arg[2] = 0;
+		return;
+	}
+	s->kind = STEP_LOAD;
+	s->arg[1] = PAGE - s->arg[0] % PAGE;
+	if (s->arg[1] > step_access_bytes(store->kind, store->arg))
+		s->arg[1] = step_access_bytes(store->kind, store->arg);
+	s->arg[2] = 0;
+}
+
+static bool is_worth_a_second_look(const struct step *s)
+{
+	return s->kind == STEP_STORE_WORD || s->kind == STEP_STORE_RUN ||
+	       (s->kind == STEP_STORE && s->arg[1] == 0xf3 && s->slot_arg < 0);
 }
 
 static void make(struct draw *d, struct step *s, enum make what)
@@ -404,9 +508,10 @@ static void make(struct draw *d, struct step *s, enum make what)
 		s->arg[4] = one_in(d, 10) ? rnd(d) & 0x1ffff : 0;
 		break;
 	case MAKE_FTRUNCATE:
-		s->nr = SYS_ftruncate;
-		s->arg[0] = STEP_FD + any_writable_file(d);
-		s->arg[1] = one_in(d, 3) ? below(d, STEP_FILE_PAGES) * PAGE : below(d, STEP_FILE_PAGES * PAGE);
+		make_ftruncate(d, s);
+		break;
+	case MAKE_FALLOCATE:
+		make_fallocate(d, s);
 		break;
 	case MAKE_WRITE:
 		s->kind = STEP_WRITE;
@@ -427,7 +532,12 @@ static void make(struct draw *d, struct step *s, enum make what)
 			s->arg[1] = PAGE;
 		break;
 	case MAKE_STORE:
-		make_store(d, s);
+		if (one_in(d, 4))
+			make_wide_store(d, s);
+		else if (one_in(d, 30))
+			make_half_return(d, s);
+		else
+			make_store(d, s);
 		break;
 	case MAKE_LOAD:
 		s->kind = STEP_LOAD;
@@ -438,6 +548,8 @@ static void make(struct draw *d, struct step *s, enum make what)
 	case MAKE_EXECUTE:
 		s->kind = STEP_EXECUTE;
 		s->arg[0] = any_address(d) & ~(PAGE - 1);
+		if (one_in(d, 3))
+			s->arg[0]--;
 		break;
 	case MAKE_SHMAT:
 		s->nr = SYS_shmat;
@@ -525,6 +637,12 @@ static void draw_limits(struct draw *d, struct round *round)
 	static const uint64_t memlocks[] = { 0, 16 * PAGE, 64 * PAGE, 4096 * PAGE };
 
 	round->limit_as = round->limit_data = ~0ull;
+	round->limit_maps = d->profile == &profiles[AREAS] ? below(d, 24) : ~0ull;
+	round->overcommit = STEP_OVERCOMMIT_HOSTS;
+	if (d->profile == &profiles[OVERCOMMIT]) {
+		round->overcommit = (uint8_t)(1 + below(d, 2));
+		d->promises = true;
+	}
 	round->limit_stack = 8 << 20;
 	round->limit_memlock = ANY_OF(d, memlocks);
 	if (!percent(d, d->profile->limits))
@@ -589,5 +707,9 @@ void generate_round(struct round *round, uint64_t seed, const char *profile, uns
 			make_exit(&d, s);
 		else
 			make(&d, s, what == MAKE_FORK || what == MAKE_THREAD || what == MAKE_EXIT ? MAKE_STORE : what);
+		if (is_worth_a_second_look(s) && i + 1 < round->nr_steps && one_in(&d, 2)) {
+			make_second_look(&d, s + 1, s);
+			i++;
+		}
 	}
 }

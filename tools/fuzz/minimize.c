@@ -9,6 +9,7 @@
 #include "minimize.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "names.h"
 
@@ -273,13 +274,17 @@ static bool shrink_step(struct search *s, struct step *step)
 			break;
 		case OPERAND_SIZE:
 			/* mmap()'s and write()'s offsets are better none than a page. */
-			if ((step->kind == STEP_CALL && i == 5) ||
+			if ((step->kind == STEP_CALL && (i == 5 || step->nr == SYS_fallocate)) ||
 			    (step->kind == STEP_WRITE && i == 1))
 				changed |= shrink_number(s, arg);
 			changed |= shrink_size(s, arg);
 			break;
 		case OPERAND_NUMBER:
-			changed |= shrink_number(s, arg);
+			/* A word has so many bytes, or others; not none. */
+			if (step->kind == STEP_STORE_WORD && i == 1)
+				changed |= *arg > 2 && try_value(s, arg, 2);
+			else
+				changed |= shrink_number(s, arg);
 			break;
 		case OPERAND_FILE:
 		case OPERAND_PROCESS:
@@ -340,6 +345,16 @@ static bool lift_limits(struct search *s)
 		else
 			round->no_random = true;
 	}
+	if (round->overcommit != STEP_OVERCOMMIT_HOSTS) {
+		uint8_t mode = round->overcommit;
+
+		round->overcommit = STEP_OVERCOMMIT_HOSTS;
+		if (still_differs(s))
+			changed = true;
+		else
+			round->overcommit = mode;
+	}
+	changed |= try_value(s, &round->limit_maps, ~0ull);
 	changed |= try_value(s, &round->limit_as, ~0ull);
 	changed |= try_value(s, &round->limit_data, ~0ull);
 	changed |= try_value(s, &round->limit_stack, ~0ull);

@@ -31,6 +31,7 @@ const struct fuzz_call fuzz_calls[] = {
 	{ "mseal", SYS_MSEAL, { OPERAND_ADDRESS, OPERAND_SIZE, OPERAND_SEAL } },
 	{ "remap_file_pages", SYS_remap_file_pages, { OPERAND_ADDRESS, OPERAND_SIZE, OPERAND_PROT, OPERAND_NUMBER, OPERAND_MAP } },
 	{ "ftruncate", SYS_ftruncate, { OPERAND_FILE, OPERAND_SIZE } },
+	{ "fallocate", SYS_fallocate, { OPERAND_FILE, OPERAND_FALLOCATE, OPERAND_SIZE, OPERAND_SIZE } },
 	{ "shmat", SYS_shmat, { OPERAND_NUMBER, OPERAND_ADDRESS, OPERAND_SHMAT } },
 	{ "shmdt", SYS_shmdt, { OPERAND_ADDRESS } },
 	{ "process_vm_readv", SYS_process_vm_readv,
@@ -44,6 +45,8 @@ _Static_assert(sizeof(fuzz_calls) / sizeof(fuzz_calls[0]) <= FUZZ_MAX_CALLS, "ro
 static const struct fuzz_call kinds[FUZZ_NR_KINDS] = {
 	[STEP_LOAD] = { "load", -1, { OPERAND_ADDRESS, OPERAND_SIZE } },
 	[STEP_STORE] = { "store", -1, { OPERAND_ADDRESS, OPERAND_NUMBER } },
+	[STEP_STORE_WORD] = { "store_word", -1, { OPERAND_ADDRESS, OPERAND_NUMBER, OPERAND_NUMBER } },
+	[STEP_STORE_RUN] = { "store_run", -1, { OPERAND_ADDRESS, OPERAND_SIZE, OPERAND_NUMBER } },
 	[STEP_EXECUTE] = { "execute", -1, { OPERAND_ADDRESS } },
 	[STEP_FORK] = { "fork", -1, { OPERAND_PROCESS } },
 	[STEP_EXIT] = { "exit", -1, { OPERAND_END } },
@@ -83,6 +86,12 @@ static const struct fuzz_name shmat_names[] = {
 	{ "RDONLY", 010000 }, { "RND", 020000 }, { "REMAP", 040000 }, { "EXEC", 0100000 },
 };
 
+/* What no kernel knows is not named. */
+static const struct fuzz_name fallocate_names[] = {
+	{ "KEEP_SIZE", 0x1 }, { "PUNCH_HOLE", 0x2 }, { "COLLAPSE_RANGE", 0x8 }, { "ZERO_RANGE", 0x10 }, { "INSERT_RANGE", 0x20 },
+	{ "UNSHARE_RANGE", 0x40 },
+};
+
 #define FLAGS(prefix, field, names) { prefix, field, names, sizeof(names) / sizeof(names[0]) }
 const struct fuzz_flags fuzz_flags[OPERAND_NR] = {
 	[OPERAND_PROT] = FLAGS("PROT_", 0, prot_names),
@@ -93,6 +102,7 @@ const struct fuzz_flags fuzz_flags[OPERAND_NR] = {
 	[OPERAND_MLOCKALL] = FLAGS("MCL_", 0, mlockall_names),
 	[OPERAND_MSYNC] = FLAGS("MS_", 0, msync_names),
 	[OPERAND_SHMAT] = FLAGS("SHM_", 0, shmat_names),
+	[OPERAND_FALLOCATE] = FLAGS("FALLOC_FL_", 0, fallocate_names),
 	[OPERAND_SEAL] = { "", 0, NULL, 0 },
 };
 

@@ -24,6 +24,7 @@ enum operand {
 	OPERAND_MLOCKALL,
 	OPERAND_MSYNC,
 	OPERAND_SHMAT,
+	OPERAND_FALLOCATE,
 	OPERAND_SEAL,    /* mseal(), process_vm_readv() and process_vm_writev() know no flags */
 	OPERAND_NR
 };

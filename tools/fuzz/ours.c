@@ -24,6 +24,8 @@
 #define CHECK_EVERY 16  /* steps: the walk over all tables costs more than most of them */
 #define SAMPLE_EVERY 32 /* steps */
 #define AROUND_BYTES (64ull << 10) /* fault_around_bytes */
+#define MAX_PADS 100000         /* areas; as many as a round has time for */
+#define BELOW_STACK (16u << 20) /* bytes: a stack may grow by 8 MiB, and keeps its distance */
 #define MAX_LOOKS 32    /* pages at the start of an area whose bytes are compared at the end */
 
 /* ---- Files ------------------------------------------------------------------------------- */
@@ -139,7 +141,7 @@ static void set_up_files(struct player *p)
 
 	for (i = 0; i < STEP_NR_FILES; i++) {
 		struct our_file *same = same_file(p, i);
-		bool disk = i == STEP_FILE_DISK || i == STEP_FILE_DISK_READ_ONLY;
+		bool disk = (i == STEP_FILE_DISK || i == STEP_FILE_DISK_READ_ONLY) && !p->no_disk;
 		uint32_t flags = QUIRE_FILE_DELETED;
 		struct stat st;
 
@@ -157,6 +159,7 @@ static void set_up_files(struct player *p)
 		if (!same)
 			fill_file(&p->file[i], i);
 	}
+	p->disk = p->no_disk ? NULL : p->file[STEP_FILE_DISK].object;
 }
 
 /* ---- The space --------------------------------------------------------------------------- */
@@ -265,11 +268,48 @@ static bool set_limits(struct player *p)
 	return true;
 }
 
+/*
+ * Linux has one limit for all: process 0 makes areas until few more are allowed. They lie above everything that is compared,
+ * below its stack, and in its space alone.
+ */
+static void limit_areas(struct player *p, uint64_t stack)
+{
+	uint64_t allowed = p->mm[0]->index.count + p->round->limit_maps, start = p->layout.mmap_base + (1 << 20), nr;
+
+	p->q->mms.sysctl.max_map_count = (uint32_t)p->system.max_map_count;
+	if (p->round->limit_maps == ~0ull || allowed >= p->system.max_map_count)
+		return;
+	nr = p->system.max_map_count - allowed;
+	if (nr > MAX_PADS || stack < start + nr * PAGE + BELOW_STACK) {
+		p->left_out[PLAY_RULE_MANY_AREAS]++;
+		return;
+	}
+	p->q->mms.sysctl.max_map_count = (uint32_t)allowed;
+	p->channel->pad_start = start;
+	p->channel->nr_pads = nr;
+	if (p->channel->limit[0] != ~0ull)
+		p->channel->limit[0] += nr * PAGE;
+}
+
+static void set_overcommit(struct player *p)
+{
+	struct quire_sysctl *s = &p->q->mms.sysctl;
+
+	p->overcommit_mode = p->round->overcommit;
+	if (p->overcommit_mode != STEP_OVERCOMMIT_HOSTS && !overcommit_take(p->overcommit, p->overcommit_mode)) {
+		p->left_out[PLAY_RULE_OVERCOMMIT]++;
+		p->overcommit_mode = STEP_OVERCOMMIT_HOSTS;
+	}
+	s->overcommit_memory = p->overcommit_mode == STEP_OVERCOMMIT_HOSTS ? (uint32_t)p->system.overcommit_memory : p->overcommit_mode;
+	s->overcommit_kbytes = p->overcommit_mode == 2 ? STEP_STRICT_KBYTES : p->system.overcommit_kbytes;
+}
+
 bool ours_begin(struct player *p)
 {
 	struct view_areas areas;
 	struct view view;
 	bool ok = true;
+	uint64_t stack = 0;
 	size_t i;
 	int err;
 
@@ -277,7 +317,8 @@ bool ours_begin(struct player *p)
 	p->layout.mmap_legacy_base = STEP_TASK_END / 3 & ~(PAGE - 1);
 	p->nr_adopted = 0;
 	p->freed_lazily = p->droppable = p->lost_count = false;
-	p->paged_out = p->wrote_over = false;
+	p->paged_out = false;
+	p->allocated = 0;
 	p->disk_rule = PLAY_NR_RULES;
 	p->running = 0;
 	p->owner[0] = 0;
@@ -290,11 +331,17 @@ bool ours_begin(struct player *p)
 	if (!view_stat(p->first, &p->layout) || !view_smaps(p->first, &areas))
 		return broken_start(p, "/proc/PID/stat, smaps", -errno);
 	for (i = 0; i < areas.nr; i++)
-		if (strcmp(areas.area[i].name, "[stack]") && areas.area[i].start > CHANNEL_ADDRESS)
+		if (strcmp(areas.area[i].name, "[stack]") == 0)
+			stack = areas.area[i].start;
+		else if (areas.area[i].start > CHANNEL_ADDRESS)
 			p->layout.mmap_base = areas.area[i].end;
+	/* Maps begin at the top, below the kernel's own where it has any. */
+	if (!p->layout.mmap_base)
+		p->layout.mmap_base = p->channel->first_map + PAGE;
 	p->layout.brk = p->layout.start_brk;
 	p->slot[STEP_BREAK] = p->layout.brk;
 	set_up_files(p);
+	set_overcommit(p);
 	segments_begin(p);
 	err = quire_mm_create(p->q, &p->layout, &p->mm[0]);
 	if (err || !view_open(&view, p->first)) {
@@ -306,6 +353,8 @@ bool ours_begin(struct player *p)
 	view_close(&view);
 	view_free_areas(&areas);
 	ok = ok && set_limits(p);
+	if (ok)
+		limit_areas(p, stack);
 	machine_switch(p->machine, &p->mm[0]->pt);
 	return ok;
 }
@@ -364,6 +413,7 @@ bool ours_create(struct player *p)
 	s->anon_align = p->system.anon_align;
 	s->thp_available = p->system.thp != 0;
 	s->ksm_available = p->system.ksm != 0;
+	s->forbid_zeropage = p->system.forbid_zeropage != 0;
 	return true;
 }
 
@@ -407,7 +457,7 @@ static uint64_t locked_bytes(struct quire_mm *mm, uint64_t start, uint64_t len, 
  */
 static int64_t remap(struct player *p, struct quire_mm *mm, uint32_t process, const uint64_t *a)
 {
-	bool leaks = (a[3] & MREMAP_DONTUNMAP) && a[0] < STEP_TASK_END && a[1] <= STEP_TASK_END - a[0];
+	bool leaks = !p->by_quire && (a[3] & MREMAP_DONTUNMAP) && a[0] < STEP_TASK_END && a[1] <= STEP_TASK_END - a[0];
 	uint64_t theirs = mm->locked_vm * PAGE, leaked, pos = a[0], end = a[0] + quire_page_up(a[1]);
 	struct {
 		uint64_t start, source, gone; /* bytes locked there, and where it goes */
@@ -452,7 +502,16 @@ static bool maps_disk(struct player *p, struct quire_mm *mm, uint64_t addr)
 {
 	struct quire_vma *vma = quire_find_vma(mm, addr);
 
-	return vma && vma->start <= addr && vma->object == p->file[STEP_FILE_DISK].object;
+	return vma && vma->start <= addr && p->disk && vma->object == p->disk;
+}
+
+/* A file of the round that is in memory. */
+static bool maps_memory(struct player *p, struct quire_mm *mm, uint64_t addr)
+{
+	struct quire_vma *vma = quire_find_vma(mm, addr);
+
+	return vma && vma->start <= addr && vma->file >= &p->file[0].file && vma->file <= &p->file[STEP_NR_FILES - 1].file &&
+	       (vma->object->flags & QUIRE_OBJECT_SHMEM);
 }
 
 static bool any_disk(struct player *p, struct quire_mm *mm, uint64_t addr, uint64_t len)
@@ -460,7 +519,7 @@ static bool any_disk(struct player *p, struct quire_mm *mm, uint64_t addr, uint6
 	struct quire_vma *vma;
 
 	for (vma = quire_find_vma(mm, addr); vma && vma->start - 1 < addr + len - 1; vma = quire_find_vma(mm, vma->end))
-		if (vma->object == p->file[STEP_FILE_DISK].object)
+		if (p->disk && vma->object == p->disk)
 			return true;
 	return false;
 }
@@ -479,12 +538,116 @@ static int look_at_core(struct player *p, struct quire_mm *mm, uint64_t addr, ui
 			rule = PLAY_RULE_PAGED_OUT;
 		else if (maps_disk(p, mm, addr + i * PAGE))
 			rule = p->disk_rule;
+		else if (p->allocated == 2 && maps_memory(p, mm, addr + i * PAGE))
+			rule = PLAY_RULE_ALLOCATED_TWICE;
 		if (rule == PLAY_NR_RULES)
 			continue;
 		p->vec[i] = CORE_UNKNOWN;
 		p->left_out[rule]++;
 	}
 	return err;
+}
+
+/* A mode is one of these, and nothing; the size may be kept with some. */
+static bool is_fallocate_mode(uint32_t mode)
+{
+	bool keeps = mode & FALLOC_FL_KEEP_SIZE;
+
+	switch (mode & ~(uint32_t)FALLOC_FL_KEEP_SIZE) {
+	case 0:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_UNSHARE_RANGE:
+		return true;
+	case FALLOC_FL_PUNCH_HOLE:
+		return keeps;
+	case FALLOC_FL_COLLAPSE_RANGE:
+	case FALLOC_FL_INSERT_RANGE:
+		return !keeps;
+	default:
+		return false;
+	}
+}
+
+/* As ext4: of a hole that goes beyond the end of the file, the page that holds the end is a part; not where it ends with the file. */
+static void clip_hole(const struct quire_object *object, uint64_t start, uint64_t *end)
+{
+	if (start >= object->size)
+		*end = start;
+	else if (*end > object->size)
+		*end = quire_size_pages(object->size) * PAGE;
+}
+
+/*
+ * As tmpfs: all pages of the range are dirty then. One that is not there yet is made, but counts as there only when it has
+ * been touched, or allocated once more; ours is made when it is touched.
+ */
+static void allocate(struct player *p, struct quire_object *object, uint64_t start, uint64_t end)
+{
+	struct quire_page *page;
+	bool all = true;
+	uint64_t index;
+
+	/* By Quire's kernel it is only made longer. */
+	if (p->by_quire)
+		return;
+	for (index = start / PAGE; index < quire_size_pages(end); index++) {
+		page = quire_object_find_page(object, index);
+		all &= page != NULL;
+		if (!page)
+			continue;
+		quire_page_mark_dirty(p->q, page);
+		quire_page_put(p->q, page);
+	}
+	if (!all && p->allocated < 2)
+		p->allocated++;
+}
+
+/* Where the range ends in page 0, Linux takes its last whole page for the one before that, and unmaps all that follow. */
+static int64_t make_zeroes(struct player *p, struct quire_object *object, uint64_t start, uint64_t end)
+{
+	if (!p->by_quire && start < end && end < PAGE)
+		quire_object_unmap(object, quire_size_pages(start), UINT64_MAX, false);
+	return quire_object_punch_hole(object, start, end) ? -EIO : 0;
+}
+
+/* Which file system has which is fallocate(2)'s to tell; what is asked of a disk is in generate.c. */
+static int64_t fallocate_file(struct player *p, const uint64_t *a)
+{
+	struct our_file *f = file_of(p, a[0]);
+	uint32_t mode = (uint32_t)a[1];
+	uint64_t end = a[2] + a[3];
+
+	if (!f)
+		return -EBADF;
+	if ((int64_t)a[2] < 0 || (int64_t)a[3] <= 0)
+		return -EINVAL;
+	if (!is_fallocate_mode(mode))
+		return -EOPNOTSUPP;
+	if (!(f->file.flags & QUIRE_FILE_WRITE))
+		return -EBADF;
+	if (end > f->object->max_size)
+		return -EFBIG;
+	switch (mode & ~(uint32_t)FALLOC_FL_KEEP_SIZE) {
+	case 0:
+		if (f->object->flags & QUIRE_OBJECT_SHMEM)
+			allocate(p, f->object, a[2], end);
+		break;
+	case FALLOC_FL_ZERO_RANGE:
+		if (f->object->flags & QUIRE_OBJECT_SHMEM)
+			return -EOPNOTSUPP;
+		if (make_zeroes(p, f->object, a[2], end))
+			return -EIO;
+		break;
+	case FALLOC_FL_PUNCH_HOLE:
+		if (!(f->object->flags & QUIRE_OBJECT_SHMEM))
+			clip_hole(f->object, a[2], &end);
+		return make_zeroes(p, f->object, a[2], end);
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (!(mode & FALLOC_FL_KEEP_SIZE))
+		quire_object_extend(f->object, end);
+	return 0;
 }
 
 static int64_t call(struct player *p, const struct step *s, const uint64_t *a)
@@ -536,12 +699,18 @@ static int64_t call(struct player *p, const struct step *s, const uint64_t *a)
 		return segments_attach(p, mm, a[0], a[1], a[2]);
 	case SYS_shmdt:
 		return segments_detach(mm, a[0]);
+	case SYS_fallocate:
+		return fallocate_file(p, a);
 	case SYS_ftruncate:
+		if ((int64_t)a[1] < 0)
+			return -EINVAL;
 		f = file_of(p, a[0]);
 		if (!f)
 			return -EBADF;
-		if (!(f->file.flags & QUIRE_FILE_WRITE) || (int64_t)a[1] < 0)
+		if (!(f->file.flags & QUIRE_FILE_WRITE))
 			return -EINVAL;
+		if (a[1] > f->object->max_size)
+			return -EFBIG;
 		quire_object_truncate(f->object, a[1]);
 		return 0;
 	}
@@ -607,17 +776,9 @@ static int64_t transfer(struct player *p, const struct step *s, const uint64_t *
 			bytes[i] = transfer_byte(write, at + i);
 		machine_store(p->machine, local.base + at, bytes, least(PAGE, total - at), NULL);
 	}
-	if (!other) {
-		/* Who the other one is comes last. */
-		if (a[5] || (total && (a[2] | a[4]) >> 63))
-			result = -EINVAL;
-		else
-			result = total ? -ESRCH : 0;
-	} else {
-		result = (write ? quire_process_vm_writev : quire_process_vm_readv)(mm, &local, 1, other, remote, 2, a[5]);
+	result = (write ? quire_process_vm_writev : quire_process_vm_readv)(mm, &local, 1, other, remote, 2, a[5]);
+	if (other)
 		look_for_last_page(p, other);
-		p->wrote_over |= write && result > 0;
-	}
 	r->read = (uint64_t)look(p, local.base, total, NULL);
 	return result;
 }
@@ -647,7 +808,7 @@ static enum step_area area_at(struct player *p, struct quire_mm *mm, uint64_t ad
 	shared = vma->flags & QUIRE_VM_MAYSHARE;
 	if (vma->file && vma->file->flags & QUIRE_FILE_SHMEM_ANON)
 		return STEP_AREA_SHARED;
-	disk = vma->object == p->file[STEP_FILE_DISK].object;
+	disk = vma->object == p->disk;
 	return disk ? (shared ? STEP_AREA_DISK_SHARED : STEP_AREA_DISK_PRIVATE)
 		    : (shared ? STEP_AREA_TMPFS_SHARED : STEP_AREA_TMPFS_PRIVATE);
 }
@@ -688,14 +849,38 @@ static void look_for_last_page(struct player *p, struct quire_mm *mm)
 	struct quire_vma *vma;
 	uint64_t addr;
 
-	for (vma = quire_find_vma(mm, 0); vma; vma = quire_find_vma(mm, vma->end)) {
-		if (vma->object != p->file[STEP_FILE_DISK].object ||
+	for (vma = quire_find_vma(mm, 0); p->disk && vma; vma = quire_find_vma(mm, vma->end)) {
+		if (vma->object != p->disk ||
 		    (vma->end - vma->start) / PAGE + vma->pgoff <= quire_size_pages(vma->object->size))
 			continue;
 		for (addr = vma->start; addr < vma->end && addr < vma->start + STEP_FILE_PAGES * PAGE; addr += PAGE)
 			if (meets_last_page(p, vma, addr))
 				lose_last_page(p);
 	}
+}
+
+/* child.c's store_run() does the same: as far as it goes. */
+static uint64_t store_run(struct player *p, uint64_t addr, uint64_t len, unsigned char byte, struct quire_signal *sig)
+{
+	unsigned char bytes[PAGE];
+	uint64_t done = 0, part;
+
+	memset(bytes, byte, sizeof(bytes));
+	for (; done < len; done += part) {
+		part = least(PAGE - (addr + done) % PAGE, len - done);
+		if (machine_store(p->machine, addr + done, bytes, part, sig))
+			break;
+	}
+	return done;
+}
+
+/* Byte by byte, as many as the instruction has: one that lies across a page's end is fetched in two parts. */
+static void fetch(struct player *p, uint64_t addr, struct quire_signal *sig)
+{
+	unsigned char bytes[2];
+
+	if (machine_fetch(p->machine, addr, bytes, 1, sig) == 0 && bytes[0] == REPEAT_PREFIX)
+		machine_fetch(p->machine, addr, bytes, 2, sig);
 }
 
 static void make_access(struct player *p, const struct step *s, const uint64_t *a, struct record *r)
@@ -709,9 +894,13 @@ static void make_access(struct player *p, const struct step *s, const uint64_t *
 		r->result = look(p, a[0], a[1], &sig);
 	else if (s->kind == STEP_STORE)
 		machine_store(p->machine, a[0], &byte, 1, &sig);
+	else if (s->kind == STEP_STORE_WORD)
+		machine_store(p->machine, a[0], &a[2], step_access_bytes(s->kind, a), &sig);
+	else if (s->kind == STEP_STORE_RUN)
+		r->read = store_run(p, a[0], step_access_bytes(s->kind, a), (unsigned char)a[2], &sig);
 	else
-		machine_fetch(p->machine, a[0], &byte, 1, &sig);
-	if (sig.signo == QUIRE_SIGBUS && s->kind != STEP_STORE && maps_disk(p, p->mm[s->process], sig.addr) &&
+		fetch(p, a[0], &sig);
+	if (sig.signo == QUIRE_SIGBUS && (s->kind == STEP_LOAD || s->kind == STEP_EXECUTE) && maps_disk(p, p->mm[s->process], sig.addr) &&
 	    meets_last_page(p, quire_find_vma(p->mm[s->process], sig.addr), sig.addr))
 		lose_last_page(p);
 	r->signo = sig.signo;
@@ -737,6 +926,18 @@ static struct span end_span(struct player *p, size_t at)
 	return (struct span){ (uint32_t)at, (uint32_t)(p->texts.len - at) };
 }
 
+/* Where the text that begins there goes on with what lies behind the pads. */
+static size_t before_pads(const struct player *p, size_t at)
+{
+	const char *newline;
+
+	while (at < p->texts.len && strtoull(p->texts.p + at, NULL, 16) < p->channel->pad_start) {
+		newline = memchr(p->texts.p + at, '\n', p->texts.len - at);
+		at = newline ? (size_t)(newline + 1 - p->texts.p) : p->texts.len;
+	}
+	return at;
+}
+
 /* Kept only if it is another one than the process's last. */
 static struct span keep_maps(struct player *p, uint32_t process)
 {
@@ -745,6 +946,8 @@ static struct span keep_maps(struct player *p, uint32_t process)
 	size_t at = p->texts.len;
 
 	quire_proc_maps(p->mm[process], &sink.sink);
+	if (p->channel->nr_pads)
+		p->texts.len = before_pads(p, at);
 	now = end_span(p, at);
 	if (now.len == last->len && memcmp(p->texts.p + now.at, p->texts.p + last->at, now.len) == 0)
 		p->texts.len = at;
@@ -769,6 +972,7 @@ static void take_sample(struct player *p, uint32_t process, struct record *r)
 	s->status = end_span(p, at);
 	s->disk_rule = (uint8_t)p->disk_rule;
 	s->paged_out = p->paged_out;
+	s->allocated = (uint8_t)p->allocated;
 	for (i = 0; i < STEP_VEC_PAGES; i++)
 		s->core[i] = look_at_core(p, p->mm[process], STEP_WINDOW + i * PAGE, PAGE) ? 0xff : p->vec[0];
 }
@@ -910,7 +1114,9 @@ static void look_at_all(struct player *p)
 	for (process = 0; process < STEP_MAX_PROCESSES; process++) {
 		if (!p->mm[process] || is_thread(p, process))
 			continue;
-		add_look(p, process, STEP_WINDOW - PAGE, 1, PLAN_MAPS | PLAN_SAMPLE);
+		/* Below the window a stack may grow, as far as the locked memory that Linux counts lets it: if nobody knows, at 0. */
+		add_look(p, process, p->lost_count ? 0 : STEP_WINDOW - PAGE, 1,
+			 PLAN_MAPS | (p->channel->nr_pads ? 0 : PLAN_SAMPLE));
 		for (pos = p->round->no_random ? STEP_LOW : STEP_WINDOW;
 		     (vma = quire_find_vma(p->mm[process], pos)) && vma->end <= p->layout.mmap_base; pos = vma->end) {
 			uint64_t start = vma->start, end = vma->end;
@@ -964,7 +1170,7 @@ quire_broken_t ours_run(struct player *p, unsigned *step)
 		if (s->kind != STEP_EXIT) {
 			c->plan[i] |= PLAN_MAPS;
 			r->maps = keep_maps(p, s->process);
-			if (nr_made % SAMPLE_EVERY == 0 && p->nr_samples < CHANNEL_MAX_SAMPLES / 2) {
+			if (nr_made % SAMPLE_EVERY == 0 && !c->nr_pads && p->nr_samples < CHANNEL_MAX_SAMPLES / 2) {
 				c->plan[i] |= PLAN_SAMPLE;
 				take_sample(p, s->process, r);
 			}

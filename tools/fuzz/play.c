@@ -3,6 +3,7 @@
  * One round from start to verdict. See play.h. The machine's side is in ours.c, the host's in theirs.c; here their notes are
  * laid side by side.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -31,11 +32,15 @@ struct player *player_create(const char **why)
 {
 	struct player *p = tool_alloc(sizeof(*p));
 
+	p->overcommit = overcommit_create();
+	overcommit_begin(p->overcommit, STEP_OVERCOMMIT_HOSTS);
 	view_system(&p->system);
+	overcommit_end(p->overcommit, STEP_OVERCOMMIT_HOSTS);
 	*why = p->system.overcommit_memory == 2 ? "overcommit_memory is 2: what others have decides" : theirs_create(p);
 	if (!*why && !ours_create(p))
 		*why = "no memory for the simulated machine";
 	if (*why) {
+		overcommit_destroy(p->overcommit);
 		free(p);
 		return NULL;
 	}
@@ -50,6 +55,7 @@ bool player_destroy(struct player *p)
 	bool good = ours_destroy(p);
 
 	theirs_destroy(p);
+	overcommit_destroy(p->overcommit);
 	text_free(&p->result.what);
 	free(p->result.theirs);
 	free(p->result.ours);
@@ -94,7 +100,8 @@ static bool same_answer(struct player *p, uint32_t i, const struct record *their
 	}
 	if (theirs->read != ours->read) {
 		say_answers(p, i, theirs, ours);
-		text_printf(&p->result.what, "what was read adds up to: Linux %#llx, Quire %#llx\n",
+		text_printf(&p->result.what, "%s: Linux %#llx, Quire %#llx\n",
+			    s->kind == STEP_STORE_RUN ? "bytes stored" : "what was read adds up to",
 			    (unsigned long long)theirs->read, (unsigned long long)ours->read);
 		return false;
 	}
@@ -177,6 +184,21 @@ static void compare(struct player *p)
 	free(inodes);
 }
 
+/* False, and said so: the host's settings could not be set, or put back. */
+static bool run_theirs(struct player *p)
+{
+	bool good = overcommit_begin(p->overcommit, p->overcommit_mode);
+
+	if (good)
+		theirs_run(p);
+	good &= overcommit_end(p->overcommit, p->overcommit_mode);
+	if (good)
+		return true;
+	text_printf(&p->result.what, "/proc/sys/vm/overcommit_memory: %s\n", strerror(errno));
+	p->result.verdict = PLAY_FAILED;
+	return false;
+}
+
 const struct play_result *player_play(struct player *p, const struct round *round)
 {
 	struct play_result *result = &p->result;
@@ -185,6 +207,7 @@ const struct play_result *player_play(struct player *p, const struct round *roun
 
 	p->round = round;
 	p->died = NULL;
+	p->overcommit_mode = STEP_OVERCOMMIT_HOSTS;
 	text_clear(&result->what);
 	result->verdict = PLAY_SAME;
 	result->step = round->nr_steps;
@@ -195,12 +218,11 @@ const struct play_result *player_play(struct player *p, const struct round *roun
 		result->verdict = PLAY_FAILED;
 	} else {
 		broken = ours_run(p, &step);
-		if (!broken) {
-			theirs_run(p);
+		if (!broken && run_theirs(p))
 			compare(p);
-		}
 	}
 	theirs_end(p);
+	overcommit_end(p->overcommit, p->overcommit_mode); /* it may not have come to that */
 	left = ours_end(p);
 	if (!broken)
 		broken = left;

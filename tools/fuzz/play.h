@@ -48,19 +48,24 @@ const struct play_result *player_play(struct player *p, const struct round *roun
  */
 #define PLAY_RULES(X)                                                                                                  \
 	X(OWN_PROGRAM, "steps that would reach the player's own program")                                              \
+	X(FILLS_MEMORY, "steps that would bring in more than 4 MiB")                                                     \
 	X(SHRINKING_MOVE, "mremaps that shrink and meet what cannot be cut, or are charged for what they give up")    \
 	X(LOCKED_COPIES, "mprotects that make several areas writable, locked private ones among them")                \
 	X(LOST_COUNT, "steps after a MREMAP_DONTUNMAP of several locked areas that failed half-way")                    \
 	X(FREED_PAGEOUT, "MADV_PAGEOUT after MADV_FREE or MAP_DROPPABLE")                                                               \
 	X(SHARED_BEFORE, "process_vm_readv of pages that a fork left shared, and nobody shares any more")               \
-	X(FREED_WRITTEN, "MADV_FREE after process_vm_writev")                                                          \
 	X(BYTES_UNKNOWN, "accesses to what the loader set up")                                                         \
 	X(NO_TRANSFER, "process_vm_readv and process_vm_writev where the host forbids them")                            \
-	X(CODE_UNKNOWN, "executions of anything but a return instruction")                                            \
+	X(CODE_UNKNOWN, "executions of anything but a return instruction, of one byte or, across a page's end, of two")                                            \
 	X(PAGED_OUT, "looks at which pages of files and shared memory are there, after MADV_PAGEOUT")                               \
 	X(READ_AHEAD, "looks at which pages of disk files are there, after one was read")                              \
 	X(LAST_PAGE, "looks at which pages of disk files are there, after an access beyond the end of one")            \
 	X(WRITE_BACK, "pages of disk files that are clean on one side and dirty on the other")                         \
+	X(ALLOCATED, "pages of tmpfs files that are clean on one side and dirty on the other, after fallocate")            \
+	X(ALLOCATED_TWICE, "looks at which pages of tmpfs files are there, after fallocate of missing ones a second time")        \
+	X(MANY_AREAS, "rounds whose number of areas is not limited: the host allows too many, or there is no place for them")     \
+	X(OVERCOMMIT, "rounds under the host's overcommit instead of another one, which cannot be set here and now")            \
+	X(NEAR_LIMIT, "steps near the limit of strict overcommit")                                                          \
 	X(HUGE, "sizes of areas that may have huge pages")
 
 enum play_rule {

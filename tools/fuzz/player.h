@@ -35,7 +35,11 @@ struct player {
 	char path[STEP_NR_FILES][128];
 	struct channel *channel;
 	pid_t first;                       /* process 0; 0: none */
+	struct overcommit *overcommit;
+	uint8_t overcommit_mode;           /* the round's, as far as the host lets it be set: as its overcommit */
 	bool no_transfer;                  /* the host forbids process_vm_readv() */
+	bool by_quire;                     /* the host's kernel is Quire's, without the slips of Linux that we follow otherwise */
+	bool no_disk;                      /* all of the host's files are in memory */
 	const char *died;                  /* how one ended that should not have; NULL: none did */
 	uint32_t died_at;                  /* the step that it had begun */
 	char died_text[100];
@@ -48,6 +52,7 @@ struct player {
 	uint32_t running;                        /* who made the last step; each has a CPU of its own, with that number */
 	struct quire_layout layout;
 	struct our_file file[STEP_NR_FILES];
+	const struct quire_object *disk; /* of STEP_FILE_DISK; NULL: it is in memory like the others */
 	struct our_file adopted[PLAYER_MAX_ADOPTED];
 	unsigned nr_adopted;
 	struct quire_object segment[STEP_NR_SEGMENTS];
@@ -55,9 +60,9 @@ struct player {
 	uint64_t memlock;                        /* the limit, bytes */
 	uint64_t leaked_lock[STEP_MAX_PROCESSES]; /* of a process: bytes that Linux counts as locked and are not; see ours.c */
 	bool freed_lazily, droppable; /* there are pages that Linux may take away */
-	bool wrote_over; /* process_vm_writev() */
 	bool lost_count; /* of what Linux counts as locked: the round ends */
 	bool paged_out;
+	unsigned allocated; /* how often fallocate() has taken memory for a file in memory; more than twice counts as twice */
 	enum play_rule disk_rule; /* why it cannot be known which of a disk file's pages are there; PLAY_NR_RULES: it can */
 	struct record *record;                   /* as the channel's, what our side gave */
 	struct sample *sample;
@@ -82,6 +87,20 @@ bool theirs_begin(struct player *p);
 void theirs_run(struct player *p);
 void theirs_end(struct player *p); /* whatever is left of it */
 
+/* ---- overcommit.c ------------------------------------------------------------------------ */
+
+struct overcommit *overcommit_create(void);
+void overcommit_destroy(struct overcommit *o);
+/* May a round have this mode here and now? Then no other player plays until the end; else it is played under the host's. */
+bool overcommit_take(struct overcommit *o, uint8_t mode);
+/*
+ * Between these the host has this mode, which has been taken; or for STEP_OVERCOMMIT_HOSTS nobody changes what it has. False: it
+ * could not be set, or put back; errno says why. End is called after every take that was granted, and every begin;
+ * once more does nothing.
+ */
+bool overcommit_begin(struct overcommit *o, uint8_t mode);
+bool overcommit_end(struct overcommit *o, uint8_t mode);
+
 /* ---- ours.c ------------------------------------------------------------------------------ */
 
 bool ours_create(struct player *p);
@@ -95,6 +114,7 @@ quire_broken_t ours_end(struct player *p);
 /* ---- rules.c ----------------------------------------------------------------------------- */
 
 #define RETURN_INSTRUCTION 0xc3
+#define REPEAT_PREFIX 0xf3 /* before a return instruction, of which it is a part then */
 
 /* Is the area there for the player's own program: the loader's, its stack, the channel? */
 bool rules_is_adopted(const struct player *p, uint64_t start, const char *name);

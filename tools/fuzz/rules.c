@@ -3,6 +3,7 @@
  * Which steps are left out of a round, and under which rule: what would end or disturb the judged process, and what is known
  * to differ for a reason that docs/conformance.md gives. Asked by ours.c, which plays first, before each step.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -12,6 +13,8 @@
 
 #define PAGE STEP_PAGE
 #define LOW_END 0x80000000ull
+#define NEAR_PAGES (30ull << 28) /* 30 TiB: what is promised to others may change by that much without effect */
+#define MAX_BROUGHT_IN 1024 /* pages that one step may bring in; all of it comes from the host's memory, too */
 
 bool rules_is_adopted(const struct player *p, uint64_t start, const char *name)
 {
@@ -66,7 +69,7 @@ static bool shrinks_badly(const struct player *p, struct quire_mm *mm, const uin
 	struct quire_vma *vma;
 	uint64_t at;
 
-	if (a[2] >= a[1])
+	if (p->by_quire || a[2] >= a[1])
 		return false;
 	if (a[1] - a[2] > 1ull << 33 && a[1] < 1ull << 47)
 		return true;
@@ -129,14 +132,100 @@ static enum play_rule transfer_rule(const struct player *p, int nr, const uint64
 	return PLAY_NR_RULES;
 }
 
+/* Pages of the areas in the range, at most. */
+static uint64_t mapped_pages(struct quire_mm *mm, uint64_t start, uint64_t len)
+{
+	uint64_t pages = 0, end = start + len;
+	struct quire_vma *vma;
+
+	if (end < start || end > STEP_TASK_END)
+		end = STEP_TASK_END;
+	for (vma = quire_find_vma(mm, start); vma && vma->start < end; vma = quire_find_vma(mm, vma->end))
+		pages += ((vma->end < end ? vma->end : end) - (vma->start > start ? vma->start : start)) / PAGE + 1;
+	return pages;
+}
+
+static uint64_t promised_pages(struct quire_mm *mm, uint64_t start, uint64_t len)
+{
+	uint64_t pages = 0, end = start + len;
+	struct quire_vma *vma;
+
+	if (end < start || end > STEP_TASK_END)
+		end = STEP_TASK_END;
+	for (vma = quire_find_vma(mm, start); vma && vma->start < end; vma = quire_find_vma(mm, vma->end))
+		if (vma->flags & QUIRE_VM_ACCOUNT)
+			pages += ((vma->end < end ? vma->end : end) - (vma->start > start ? vma->start : start)) / PAGE;
+	return pages;
+}
+
+/*
+ * Strict overcommit counts what is promised to the whole host: whether there is enough may depend on others, unless the limit is far
+ * from what would be promised after the step, which asks for so much at most and at least, and may give up some.
+ */
+static bool is_near_limit(struct player *p, const struct step *s, const uint64_t *a)
+{
+	struct quire_mm *mm = p->mm[s->process];
+	uint64_t limit = quire_commit_limit(p->q), now = (uint64_t)p->q->mms.committed, most = 0, least = 0, gone = 0;
+
+	if (p->overcommit_mode != 2)
+		return false;
+	if (s->kind == STEP_FORK) {
+		most = least = promised_pages(mm, 0, STEP_TASK_END);
+	} else if (s->kind == STEP_CALL && s->nr == SYS_mmap && a[1] < STEP_TASK_END) {
+		most = least = a[1] / PAGE;
+		gone = (a[3] & MAP_FIXED) ? promised_pages(mm, a[0], a[1]) : 0;
+	} else if (s->kind == STEP_CALL && s->nr == SYS_mremap && a[2] < STEP_TASK_END) {
+		most = a[2] / PAGE;
+		least = a[2] > a[1] ? (a[2] - a[1]) / PAGE : 0;
+		gone = (a[3] & MREMAP_FIXED) ? promised_pages(mm, a[4], a[2]) : 0;
+	} else if (s->kind == STEP_CALL && s->nr == SYS_mprotect) {
+		most = least = mapped_pages(mm, a[0], a[1]);
+		gone = promised_pages(mm, a[0], a[1]);
+	}
+	return now + most + NEAR_PAGES > limit && now + least < limit + NEAR_PAGES + gone;
+}
+
+/* Pages that the call may make present, or tables for as many; what is locked is bounded by its limit. */
+static uint64_t brought_in(struct quire_mm *mm, int nr, const uint64_t *a)
+{
+	switch (nr) {
+	case SYS_mmap:
+		/* What is longer than the space is refused first. */
+		return (a[3] & MAP_POPULATE) && a[1] < STEP_TASK_END ? a[1] / PAGE : 0;
+	case SYS_remap_file_pages:
+		return mapped_pages(mm, a[0], a[1]);
+	case SYS_madvise:
+		if (a[2] == MADV_POPULATE_READ || a[2] == MADV_POPULATE_WRITE || a[2] == QUIRE_MADV_COLLAPSE ||
+		    a[2] == QUIRE_MADV_GUARD_INSTALL)
+			return mapped_pages(mm, a[0], a[1]);
+		return 0;
+	case SYS_fallocate:
+		/* What is beyond any file is refused first; so are ranges that are none. */
+		return (a[1] & ~(uint64_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE)) == 0 && (a[2] | a[3] | (a[2] + a[3])) >> 63 == 0 ? a[3] / PAGE : 0;
+	default:
+		return 0;
+	}
+}
+
+/* More than may be asked of the host, or than the machine has: it is to have room for what accesses bring in besides. */
+static bool fills_memory(struct player *p, struct quire_mm *mm, int nr, const uint64_t *a)
+{
+	uint64_t pages = brought_in(mm, nr, a);
+
+	return pages > MAX_BROUGHT_IN || (pages > STEP_WINDOW_PAGES && pages > quire_free_pages(p->q) / 4);
+}
+
 /* PLAY_NR_RULES: it is made. */
 static enum play_rule call_rule(struct player *p, struct quire_mm *mm, int nr, const uint64_t *a)
 {
 	uint64_t len = nr == SYS_mremap && a[2] > a[1] ? a[2] : a[1];
 
+	if (fills_memory(p, mm, nr, a))
+		return PLAY_RULE_FILLS_MEMORY;
 	switch (nr) {
 	case SYS_brk:
 	case SYS_ftruncate:
+	case SYS_fallocate:
 	case SYS_mlockall:
 	case SYS_munlockall:
 		return PLAY_NR_RULES;
@@ -160,14 +249,12 @@ static enum play_rule call_rule(struct player *p, struct quire_mm *mm, int nr, c
 		p->droppable |= (a[3] & MAP_TYPE) == QUIRE_MAP_DROPPABLE;
 		break;
 	case SYS_mprotect:
-		if ((a[2] & PROT_WRITE) && copies_in_turn(mm, a[0], a[1]))
+		if (!p->by_quire && (a[2] & PROT_WRITE) && copies_in_turn(mm, a[0], a[1]))
 			return PLAY_RULE_LOCKED_COPIES;
 		break;
 	case SYS_madvise:
 		if (a[2] == MADV_PAGEOUT && (p->freed_lazily || p->droppable))
 			return PLAY_RULE_FREED_PAGEOUT;
-		if (a[2] == MADV_FREE && p->wrote_over)
-			return PLAY_RULE_FREED_WRITTEN;
 		p->freed_lazily |= a[2] == MADV_FREE;
 		p->paged_out |= a[2] == MADV_PAGEOUT;
 		break;
@@ -198,39 +285,62 @@ bool rules_may_touch(const struct player *p, struct quire_mm *mm, uint64_t addr,
 	return true;
 }
 
-/* A fetch that will be refused, or meets a return instruction. */
-static bool may_execute(struct player *p, struct quire_mm *mm, uint64_t addr)
+#define WILL_FAIL (-1)
+#define UNKNOWN (-2)
+
+/* What a fetch of one byte meets. */
+static int code_at(struct player *p, struct quire_mm *mm, uint64_t addr)
 {
 	struct quire_vma *vma = quire_find_vma(mm, addr);
-	unsigned char *bytes, byte = 0;
-	struct quire_page *page;
+	enum quire_pte_kind kind;
+	unsigned char *bytes;
+	int byte = UNKNOWN;
 	quire_pte_t pte;
 
 	if (!vma || (vma->start > addr && !(vma->flags & QUIRE_VM_GROWSDOWN)) || !(vma->flags & QUIRE_VM_EXEC))
-		return true;
+		return WILL_FAIL;
+	if (vma->start > addr)
+		return UNKNOWN;
 	quire_grace_enter(p->q);
-	pte = vma->start <= addr ? quire_pgtable_peek(&mm->pt, addr) : 0;
-	if (pte && quire_pte_kind(mm->pt.fmt, pte) == QUIRE_PTE_PAGE) {
-		page = quire_pfn_to_page(p->q, quire_pte_pfn(mm->pt.fmt, pte));
-		bytes = quire_page_kmap(p->q, page);
+	pte = quire_pgtable_peek(&mm->pt, addr);
+	kind = quire_pte_kind(mm->pt.fmt, pte);
+	if (pte && kind == QUIRE_PTE_PAGE) {
+		bytes = quire_page_kmap(p->q, quire_pfn_to_page(p->q, quire_pte_pfn(mm->pt.fmt, pte)));
 		byte = bytes[addr % PAGE];
 		quire_page_kunmap(p->q, bytes);
+	} else if ((pte && kind == QUIRE_PTE_GUARD) ||
+		   (!pte && vma->object && (addr - vma->start) / PAGE + vma->pgoff >= quire_size_pages(vma->object->size))) {
+		byte = WILL_FAIL;
 	}
 	quire_grace_leave(p->q);
-	return byte == RETURN_INSTRUCTION;
+	return byte;
+}
+
+/* A fetch that will be refused, or meets a return instruction. */
+static bool may_execute(struct player *p, struct quire_mm *mm, uint64_t addr)
+{
+	int byte = code_at(p, mm, addr);
+
+	if (byte == REPEAT_PREFIX && addr % PAGE == PAGE - 1)
+		byte = code_at(p, mm, addr + 1);
+	return byte == WILL_FAIL || byte == RETURN_INSTRUCTION;
 }
 
 enum play_rule rules_for(struct player *p, const struct step *s, const uint64_t *a)
 {
 	struct quire_mm *mm = p->mm[s->process];
 
+	if (is_near_limit(p, s, a))
+		return PLAY_RULE_NEAR_LIMIT;
 	switch (s->kind) {
 	case STEP_CALL:
 		return call_rule(p, mm, s->nr, a);
 	case STEP_LOAD:
 	case STEP_STORE:
+	case STEP_STORE_WORD:
+	case STEP_STORE_RUN:
 	case STEP_EXECUTE:
-		if (!rules_may_touch(p, mm, a[0], s->kind == STEP_LOAD ? a[1] : 1))
+		if (!rules_may_touch(p, mm, a[0], step_access_bytes(s->kind, a)))
 			return PLAY_RULE_BYTES_UNKNOWN;
 		if (s->kind == STEP_EXECUTE && !may_execute(p, mm, a[0]))
 			return PLAY_RULE_CODE_UNKNOWN;

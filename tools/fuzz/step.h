@@ -57,13 +57,39 @@ enum step_kind {
 	STEP_CALL,    /* a system call */
 	STEP_LOAD,    /* arg[0] address, arg[1] bytes: what they add up to */
 	STEP_STORE,   /* arg[0] address, arg[1] the byte */
-	STEP_EXECUTE, /* arg[0] address of a return instruction */
+	STEP_EXECUTE, /* arg[0] address of a return instruction; at a page's end also of one of two bytes */
 	STEP_FORK,    /* process makes process arg[0], which is not there */
 	STEP_EXIT,    /* process ends, with its threads; a thread by itself; never process 0 */
 	STEP_WRITE,   /* write() into a file: arg[0] file, arg[1] offset, arg[2] bytes, arg[3] the byte */
 	STEP_THREAD,  /* process makes arg[0], which is not there, a thread that shares its space */
+	/* Stores of one instruction: arg[0] address, arg[1] bytes (1, 2, 4, 8), arg[2] what. One that fails has changed nothing. */
+	STEP_STORE_WORD,
+	/* One byte after the other, until one fails: arg[0] address, arg[1] bytes, what is longer is cut, arg[2] the byte. */
+	STEP_STORE_RUN,
 	STEP_NR_KINDS
 };
+
+#define STEP_MAX_RUN (2 * STEP_PAGE)
+
+static inline bool step_is_access(unsigned kind)
+{
+	return kind == STEP_LOAD || kind == STEP_STORE || kind == STEP_EXECUTE || kind == STEP_STORE_WORD || kind == STEP_STORE_RUN;
+}
+
+/* Bytes that an access with these arguments reads or writes, if nothing fails. */
+static inline uint64_t step_access_bytes(unsigned kind, const uint64_t *arg)
+{
+	switch (kind) {
+	case STEP_LOAD:
+		return arg[1];
+	case STEP_STORE_WORD:
+		return arg[1] == 1 || arg[1] == 2 || arg[1] == 4 ? arg[1] : 8;
+	case STEP_STORE_RUN:
+		return arg[1] < STEP_MAX_RUN ? arg[1] : STEP_MAX_RUN;
+	default:
+		return 1;
+	}
+}
 
 /* What an address argument is relative to, besides a slot. */
 #define STEP_NO_SLOT (-1)
@@ -114,11 +140,16 @@ struct answer {
 	uint64_t address;    /* its si_addr */
 };
 
+#define STEP_OVERCOMMIT_HOSTS 0
+#define STEP_STRICT_KBYTES (288ull << 30) /* vm.overcommit_kbytes: 288 TiB, of which four times 64 leave 32 */
+
 struct round {
 	uint64_t seed;       /* that it was made from; 0: from a text */
 	const char *profile; /* name of the generator's profile */
 	/* Bytes; ~0: none. as and data: beyond what process 0 has when the round begins (VmSize, VmData of its status). */
 	uint64_t limit_as, limit_data, limit_stack, limit_memlock;
+	uint64_t limit_maps; /* areas that process 0 may have beyond those that it has when the round begins (max_map_count); ~0: no limit */
+	uint8_t overcommit;  /* vm.overcommit_memory, 1 or 2, the latter with STEP_STRICT_KBYTES; STEP_OVERCOMMIT_HOSTS: as it is */
 	bool no_random;      /* personality(ADDR_NO_RANDOMIZE) */
 	unsigned nr_steps;
 	struct step *steps;

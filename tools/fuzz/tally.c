@@ -203,6 +203,8 @@ void fuzz_tally_step(struct tally *t, const struct step *step, const uint64_t *a
 	case STEP_LOAD:
 	case STEP_STORE:
 	case STEP_EXECUTE:
+	case STEP_STORE_WORD:
+	case STEP_STORE_RUN:
 		t->access[step->kind][answer->area % STEP_NR_AREAS][signal_of(answer)]++;
 		break;
 	default:
@@ -291,7 +293,7 @@ void fuzz_tally_write(FILE *to, const struct tally *t)
 
 		if (!call)
 			continue;
-		if (kind != STEP_LOAD && kind != STEP_STORE && kind != STEP_EXECUTE) {
+		if (!step_is_access(kind)) {
 			for (i = 0; i < TALLY_NR_RESULTS; i++)
 				if (i == 0 || t->other[kind][i])
 					print_result(to, call->name, "", "all", i,

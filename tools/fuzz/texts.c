@@ -168,9 +168,15 @@ static unsigned parse_smaps(const char *text, const char *end, struct area *area
 	return nr;
 }
 
-static bool is_on_disk(const struct area *a)
+static bool is_on_disk(const struct player *p, const struct area *a)
 {
-	return strncmp(a->name, "/var/tmp/", 9) == 0;
+	return !p->no_disk && strncmp(a->name, "/var/tmp/", 9) == 0;
+}
+
+static bool is_in_memory(const struct player *p, const struct area *a)
+{
+	return strncmp(a->name, "/dev/shm/", 9) == 0 || (p->no_disk && strncmp(a->name, "/var/tmp/", 9) == 0) ||
+	       strncmp(a->name, "/memfd:quire", 12) == 0;
 }
 
 static bool may_be_huge(const struct area *a)
@@ -179,12 +185,14 @@ static bool may_be_huge(const struct area *a)
 }
 
 /* Why an area's pages are not compared; PLAY_NR_RULES: they are. */
-static enum play_rule pages_rule(const struct area *a, const struct sample *ours)
+static enum play_rule pages_rule(const struct player *p, const struct area *a, const struct sample *ours)
 {
 	if (a->name[0] == '/' && ours->paged_out)
 		return PLAY_RULE_PAGED_OUT;
-	if (is_on_disk(a) && ours->disk_rule < PLAY_NR_RULES)
+	if (is_on_disk(p, a) && ours->disk_rule < PLAY_NR_RULES)
 		return (enum play_rule)ours->disk_rule;
+	if (is_in_memory(p, a) && ours->allocated == 2)
+		return PLAY_RULE_ALLOCATED_TWICE;
 	if (may_be_huge(a))
 		return PLAY_RULE_HUGE;
 	return PLAY_NR_RULES;
@@ -200,15 +208,14 @@ enum kind { ANON, FILE_PAGES, SHMEM, NR_KINDS };
 
 static void count_pages(const struct player *p, const struct area *a, uint64_t *kinds)
 {
-	bool shmem = a->name[0] == '/' && !is_on_disk(a);
+	bool shmem = a->name[0] == '/' && !is_on_disk(p, a);
 
-	(void)p;
 	kinds[ANON] += a->figure[ANONYMOUS];
 	kinds[shmem ? SHMEM : FILE_PAGES] += a->figure[RSS] - a->figure[ANONYMOUS];
 }
 
-/* When a disk's page becomes clean is up to write-back: then only how many there are is compared. */
-static void forget_dirty(struct player *p, struct area *a, struct area *b)
+/* Where which pages are dirty cannot be known, for the reason that the rule says: only how many there are is compared. */
+static void forget_dirty(struct player *p, struct area *a, struct area *b, enum play_rule rule)
 {
 	static const uint8_t pairs[][2] = { { SHARED_CLEAN, SHARED_DIRTY }, { PRIVATE_CLEAN, PRIVATE_DIRTY } };
 	unsigned i;
@@ -218,7 +225,7 @@ static void forget_dirty(struct player *p, struct area *a, struct area *b)
 
 		if (a->figure[clean] == b->figure[clean])
 			continue;
-		p->left_out[PLAY_RULE_WRITE_BACK] += (uint64_t)llabs((long long)(a->figure[clean] - b->figure[clean])) / 4;
+		p->left_out[rule] += (uint64_t)llabs((long long)(a->figure[clean] - b->figure[clean])) / 4;
 		a->figure[dirty] += a->figure[clean];
 		b->figure[dirty] += b->figure[clean];
 		a->figure[clean] = b->figure[clean] = 0;
@@ -237,7 +244,7 @@ static bool same_smaps(struct player *p, const struct sample *sample, const char
 	}
 	for (i = 0; i < nr_a; i++) {
 		bool adopted = rules_is_adopted(p, a[i].start, a[i].name);
-		enum play_rule rule = adopted ? PLAY_NR_RULES : pages_rule(&a[i], sample);
+		enum play_rule rule = adopted ? PLAY_NR_RULES : pages_rule(p, &a[i], sample);
 
 		if (a[i].flags_end - a[i].flags != b[i].flags_end - b[i].flags ||
 		    memcmp(a[i].flags, b[i].flags, (size_t)(a[i].flags_end - a[i].flags))) {
@@ -252,8 +259,10 @@ static bool same_smaps(struct player *p, const struct sample *sample, const char
 		}
 		if (rule < PLAY_NR_RULES)
 			p->left_out[rule]++;
-		if (is_on_disk(&a[i]))
-			forget_dirty(p, &a[i], &b[i]);
+		if (is_on_disk(p, &a[i]))
+			forget_dirty(p, &a[i], &b[i], PLAY_RULE_WRITE_BACK);
+		else if (sample->allocated && is_in_memory(p, &a[i]))
+			forget_dirty(p, &a[i], &b[i], PLAY_RULE_ALLOCATED);
 		for (k = 0; k < NR_FIGURES; k++) {
 			if (k != SIZE && (adopted || rule < PLAY_NR_RULES))
 				continue;
