@@ -2,6 +2,7 @@
 /*
  * Atomic operations on 64 bits for 32-bit kernels, by the names under which compilers call them: all are CMPXCHG8B, which is a
  * full barrier, whatever order is asked for. It writes even where it changes nothing, so what is loaded must be writable.
+ * entry64_cmpxchg() of the library says what CLC is for.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,7 +14,7 @@ static inline bool exchange(volatile uint64_t *p, uint64_t *old, uint64_t new)
 {
 	bool same;
 
-	__asm__ volatile("lock cmpxchg8b %1"
+	__asm__ volatile("clc; lock cmpxchg8b %1"
 			 : "=@ccz"(same), "+m"(*p), "+A"(*old)
 			 : "b"((uint32_t) new), "c"((uint32_t)(new >> 32))
 			 : "memory");

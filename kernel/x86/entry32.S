@@ -29,6 +29,7 @@ trap_stubs:
 	vector = 0
 	.rept 256
 	.balign 16
+	testl	%esp, %esp	/* a program's CMPXCHG8B: SETTLE_FLAGS */
 	.if vector == 0x80
 	pushl	%eax		/* the call's number */
 	pushl	$-1

@@ -74,7 +74,9 @@ static inline void *table_entries(struct quire *q, quire_pfn_t pfn)
  * An entry of 64 bits on a machine of 32 (PAE) is read and written in one piece too, or the hardware
  * would use one half of the old and one of the new. Compilers leave that to a library with a lock,
  * which the hardware does not take, or do it in a floating-point register, which a kernel does not
- * have; so here is the instruction that can.
+ * have; so here is the instruction that can. CLC is for QEMU before 8.0, which otherwise may take the
+ * operand of an arithmetic instruction before it for the flags, VM and IF among them; an interrupt that
+ * comes next is then a general protection fault, and that one a double fault.
  */
 #if defined(__i386__)
 static inline bool entry64_cmpxchg(uint64_t *entry, uint64_t *old, uint64_t pte)
@@ -82,7 +84,7 @@ static inline bool entry64_cmpxchg(uint64_t *entry, uint64_t *old, uint64_t pte)
 	bool done;
 
 	QUIRE_SCHED_POINT(entry, 1);
-	__asm__ volatile("lock cmpxchg8b %1"
+	__asm__ volatile("clc; lock cmpxchg8b %1"
 			 : "=@ccz"(done), "+m"(*entry), "+A"(*old)
 			 : "b"((uint32_t)pte), "c"((uint32_t)(pte >> 32))
 			 : "memory");
