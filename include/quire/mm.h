@@ -410,7 +410,11 @@ struct quire_signal {
  */
 int quire_fault(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, struct quire_signal *sig);
 
-/* The page behind addr, faulted in for access, with a reference. -EFAULT, -ENOMEM. Linux's get_user_pages. */
+/*
+ * The page behind addr, faulted in for access, with a reference. -EFAULT, -ENOMEM. Linux's get_user_pages(), with its
+ * trap: a fork that comes before the caller's store, and a write of another thread after that, leave the page to
+ * the child. To store, quire_access_process_vm().
+ */
 int quire_get_user_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, struct quire_page **page);
 
 /* Copy to or from another space, faulting pages in; with QUIRE_ACCESS_FORCE as ptrace may. Bytes done (less than len where it stops),

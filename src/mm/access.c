@@ -23,30 +23,31 @@ static uint64_t left_in_page(quire_uaddr_t addr)
 	return QUIRE_PAGE_SIZE - page_offset(addr);
 }
 
-/*
- * We wrote to it without an entry: nobody else would tell its file. An anonymous page's entry
- * knows.
- */
-static void wrote_to(struct quire *q, struct quire_page *page)
-{
-	if (quire_page_kind(page) != QUIRE_PAGE_ANON)
-		quire_page_mark_dirty(q, page);
-}
-
 /* ---- A debugger's access ----------------------------------------------------------------- */
 
-static void copy_buffer(struct quire *q, struct quire_page *page, uint64_t offset,
-			unsigned char *buf, uint64_t n, bool write)
+/* All in one page. A stack grows for it, but not in vain: when there is a page for it. */
+static int read_page(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t n,
+		     uint32_t access)
 {
-	unsigned char *at = quire_page_kmap(q, page);
+	struct quire_page *page;
+	unsigned char *at;
+	int err = quire_read_remote_page(mm, addr, access, &page);
 
-	if (write)
-		memcpy(at + offset, buf, n);
-	else
-		memcpy(buf, at + offset, n);
-	quire_page_kunmap(q, at);
-	if (write)
-		wrote_to(q, page);
+	if (err)
+		return err;
+	at = quire_page_kmap(mm->q, page);
+	memcpy(buf, at + page_offset(addr), n);
+	quire_page_kunmap(mm->q, at);
+	(void)quire_page_put(mm->q, page);
+	return 0;
+}
+
+static int write_page(struct quire_mm *mm, quire_uaddr_t addr, const void *buf, uint64_t n,
+		      uint32_t access)
+{
+	const struct quire_bytes bytes = {.buf = buf, .len = n};
+
+	return quire_store_bytes(mm, addr, access, false, true, &bytes);
 }
 
 /* Where there are no pages the driver may know a way. Bytes done, 0: none. */
@@ -77,12 +78,10 @@ uint64_t quire_access_process_vm(struct quire_mm *mm, quire_uaddr_t addr, void *
 
 	while (done < len) {
 		uint64_t n = min64(len - done, left_in_page(addr + done));
-		struct quire_page *page = NULL;
+		int err = write ? write_page(mm, addr + done, at + done, n, access)
+				: read_page(mm, addr + done, at + done, n, access);
 
-		/* A stack grows for it, but not in vain: when there is a page for it. */
-		if (!quire_touch_remote_page(mm, addr + done, access, &page)) {
-			copy_buffer(mm->q, page, page_offset(addr + done), at + done, n, write);
-			(void)quire_page_put(mm->q, page);
+		if (!err) {
 			done += n;
 			continue;
 		}
@@ -147,58 +146,43 @@ static int import_local(struct local *l, struct quire_mm *mm, const struct quire
 }
 
 /*
- * Both pages are ours; two kmaps, undone in reverse order. The ranges may overlap where both are
- * one page: then it is mapped once, since only in one mapping do pointers show the overlap.
+ * Up to n bytes, all in one page of the other side, between the caller's place and there; page is what is read
+ * of. What the caller's own memory does not allow ends it: -EFAULT, with all before it copied. *n: bytes copied.
  */
-static void copy_bytes(struct quire *q, struct quire_page *to, uint64_t to_offset,
-		       struct quire_page *from, uint64_t from_offset, uint64_t n)
+static int copy_page(struct local *l, struct quire_mm *remote, quire_uaddr_t there,
+		     struct quire_page *page, uint64_t *n)
 {
-	unsigned char *t = quire_page_kmap(q, to);
-	unsigned char *f = to == from ? t : quire_page_kmap(q, from);
-
-	memmove(t + to_offset, f + from_offset, n);
-	if (to != from)
-		quire_page_kunmap(q, f);
-	quire_page_kunmap(q, t);
-}
-
-/*
- * Up to n bytes between the caller's place and page, at offset. What the caller's own memory does
- * not allow ends it: -EFAULT, with all before it copied. *n: bytes copied.
- */
-static int copy_local(struct local *l, struct quire_page *page, uint64_t offset, uint64_t *n,
-		      bool write)
-{
-	struct quire *q = l->mm->q;
 	uint64_t done = 0;
 	int err = 0;
 
 	while (done < *n && l->left) {
-		quire_uaddr_t addr = l->vec->base + l->offset;
-		struct quire_page *mine;
-		uint64_t part;
+		quire_uaddr_t here = l->vec->base + l->offset;
+		struct quire_bytes bytes = {.page = page, .offset = page_offset(there + done)};
 
 		if (l->offset == l->vec->len) {
 			l->vec++;
 			l->offset = 0;
 			continue;
 		}
-		err = quire_touch_page(l->mm, addr, write ? QUIRE_ACCESS_READ : QUIRE_ACCESS_WRITE,
-				       true, &mine);
+		bytes.len = min64(min64(*n - done, left_in_page(here)),
+				  min64(l->vec->len - l->offset, l->left));
+		if (page) {
+			err = quire_store_bytes(l->mm, here, QUIRE_ACCESS_WRITE, true, true,
+						&bytes);
+		} else {
+			bytes.offset = page_offset(here);
+			err = quire_touch_page(l->mm, here, QUIRE_ACCESS_READ, true, &bytes.page);
+			if (err)
+				break;
+			err = quire_store_bytes(remote, there + done, QUIRE_ACCESS_WRITE, false,
+						false, &bytes);
+			(void)quire_page_put(l->mm->q, bytes.page);
+		}
 		if (err)
 			break;
-		part = min64(min64(*n - done, left_in_page(addr)),
-			     min64(l->vec->len - l->offset, l->left));
-		if (write) {
-			copy_bytes(q, page, offset + done, mine, page_offset(addr), part);
-		} else {
-			copy_bytes(q, mine, page_offset(addr), page, offset + done, part);
-			wrote_to(q, mine);
-		}
-		(void)quire_page_put(q, mine);
-		done += part;
-		l->offset += part;
-		l->left -= part;
+		done += bytes.len;
+		l->offset += bytes.len;
+		l->left -= bytes.len;
 	}
 	*n = done;
 	return err;
@@ -212,16 +196,16 @@ static int copy_remote_vector(struct local *l, struct quire_mm *remote,
 	while (done < vec->len && l->left) {
 		quire_uaddr_t addr = vec->base + done;
 		uint64_t n = min64(vec->len - done, left_in_page(addr));
-		struct quire_page *page;
-		int err = quire_pin_remote_page(
-			remote, addr, write ? QUIRE_ACCESS_WRITE : QUIRE_ACCESS_READ, &page);
+		struct quire_page *page = NULL;
+		/* The other side is looked at first. */
+		int err = write ? quire_touch_page(remote, addr, QUIRE_ACCESS_WRITE, false, NULL)
+				: quire_pin_remote_page(remote, addr, &page);
 
 		if (err)
 			return err;
-		err = copy_local(l, page, page_offset(addr), &n, write);
-		if (write && n)
-			wrote_to(remote->q, page);
-		(void)quire_page_put(remote->q, page);
+		err = copy_page(l, remote, addr, page, &n);
+		if (page)
+			(void)quire_page_put(remote->q, page);
 		if (err)
 			return err;
 		done += n;

@@ -2,8 +2,9 @@
 /*
  * User pages for the kernel's own use: one page with a reference (get_user_pages), and faulting in
  * whole ranges (mlock, MAP_POPULATE). Called by hosts, access.c, mlock, mmap and madvise; outside
- * grace periods, without the writer lock. Never looks at what is in a page.
+ * grace periods, without the writer lock. Never looks at what is in a page; but stores what others give it.
  */
+#include <base/string.h>
 #include <mm/fault.h>
 #include <mm/gup.h>
 
@@ -70,13 +71,43 @@ static quire_ptebits_t mark_page(struct quire_fault *f, quire_pte_t entry)
 	return QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY;
 }
 
-/*
- * DONE: what is there serves, *page (unless NULL) has a reference. AGAIN: a fault is needed. Or
- * what is wrong.
- */
-static enum quire_outcome follow(struct quire_fault *f, struct quire_page **page)
+/* Two kmaps, undone in reverse order; one where both are one page, since only then do pointers show an overlap. */
+static void put_bytes(struct quire *q, struct quire_page *page, uint64_t offset,
+		      const struct quire_bytes *bytes)
+{
+	unsigned char *to = quire_page_kmap(q, page);
+	const unsigned char *from = bytes->buf;
+	unsigned char *mapped = NULL;
+
+	if (bytes->page == page) {
+		from = to + bytes->offset;
+	} else if (bytes->page) {
+		mapped = quire_page_kmap(q, bytes->page);
+		from = mapped + bytes->offset;
+	}
+	memmove(to + offset, from, bytes->len);
+	if (mapped)
+		quire_page_kunmap(q, mapped);
+	quire_page_kunmap(q, to);
+	if (quire_page_kind(page) == QUIRE_PAGE_ANON)
+		quire_page_set(page, QUIRE_PG_DIRTY);
+	else
+		quire_page_mark_dirty(q, page);
+}
+
+/* What is wanted of the page behind an entry that serves, all of it while the leaf is locked. */
+struct wish {
+	struct quire_page *page; /* reference: it is given a reference, and told here */
+	bool reference;
+	const struct quire_bytes *bytes; /* stored to it, unless NULL */
+	uint64_t offset;		 /* where in the page */
+};
+
+/* DONE: what is there serves, and what was wished is done. AGAIN: a fault is needed. Or what is wrong. */
+static enum quire_outcome follow(struct quire_fault *f, struct wish *wish)
 {
 	enum quire_outcome r = quire_fault_find(f);
+	struct quire_page *page;
 	quire_pte_t entry, marked;
 
 	if (r)
@@ -93,12 +124,17 @@ static enum quire_outcome follow(struct quire_fault *f, struct quire_page **page
 	marked = quire_pte_add(f->mm->pt.fmt, entry, mark_page(f, entry));
 	if (marked != entry)
 		quire_cursor_set(&f->c, f->addr, marked);
-	if (!page)
+	if (!wish->reference && !wish->bytes)
 		return QUIRE_FAULT_DONE;
-	*page = page_of(f, entry);
-	if (!*page)
+	page = page_of(f, entry);
+	if (!page)
 		return QUIRE_FAULT_DENIED;
-	quire_page_get(*page);
+	if (wish->bytes)
+		put_bytes(f->q, page, wish->offset, wish->bytes);
+	if (wish->reference) {
+		quire_page_get(page);
+		wish->page = page;
+	}
 	return QUIRE_FAULT_DONE;
 }
 
@@ -114,12 +150,12 @@ static int error_of(enum quire_outcome r)
 	}
 }
 
-static int touch(struct quire_fault *f, struct quire_page **page)
+static int touch(struct quire_fault *f, struct wish *wish)
 {
 	enum quire_outcome r;
 
 	for (;;) {
-		r = follow(f, page);
+		r = follow(f, wish);
 		quire_fault_end_attempt(f);
 		if (r == QUIRE_FAULT_DONE || r == QUIRE_FAULT_DENIED)
 			break;
@@ -131,47 +167,55 @@ static int touch(struct quire_fault *f, struct quire_page **page)
 	return error_of(r);
 }
 
+static int touch_for_page(struct quire_fault *f, struct quire_page **page)
+{
+	struct wish wish = {.reference = page != NULL};
+	int err = touch(f, &wish);
+
+	if (page)
+		*page = wish.page;
+	return err;
+}
+
 int quire_touch_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user,
 		     struct quire_page **page)
 {
 	struct quire_fault f;
 
 	quire_fault_init(&f, mm, addr, access, user);
-	return touch(&f, page);
+	return touch_for_page(&f, page);
 }
 
-/*
- * As touch(), for one who goes by way of the frame and lets it go by set_page_dirty_lock() in Linux: the page notes a
- * write even if the entry has noted one already, for an entry's note goes with MADV_FREE, a shared page's own does not.
- */
-static int touch_frame(struct quire_fault *f, struct quire_page **page)
-{
-	int err = touch(f, page);
-
-	if (!err && quire_fault_is_write(f) && quire_page_kind(*page) == QUIRE_PAGE_ANON)
-		quire_page_set(*page, QUIRE_PG_DIRTY);
-	return err;
-}
-
-int quire_touch_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
-			    struct quire_page **page)
+int quire_read_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
+			   struct quire_page **page)
 {
 	struct quire_fault f;
 
+	quire_assert(mm->q, !(access & QUIRE_ACCESS_WRITE));
 	quire_fault_init(&f, mm, addr, access, false);
 	f.grows = true;
-	return touch_frame(&f, page);
+	return touch_for_page(&f, page);
 }
 
-int quire_pin_remote_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,
-			  struct quire_page **page)
+int quire_pin_remote_page(struct quire_mm *mm, quire_uaddr_t addr, struct quire_page **page)
 {
 	struct quire_fault f;
 
-	*page = NULL;
-	quire_fault_init(&f, mm, addr, access, false);
-	f.unshares = !quire_fault_is_write(&f);
-	return touch_frame(&f, page);
+	quire_fault_init(&f, mm, addr, QUIRE_ACCESS_READ, false);
+	f.unshares = true;
+	return touch_for_page(&f, page);
+}
+
+int quire_store_bytes(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, bool user,
+		      bool grows, const struct quire_bytes *bytes)
+{
+	struct wish wish = {.bytes = bytes, .offset = addr & (QUIRE_PAGE_SIZE - 1)};
+	struct quire_fault f;
+
+	quire_assert(mm->q, wish.offset + bytes->len <= QUIRE_PAGE_SIZE);
+	quire_fault_init(&f, mm, addr, access | QUIRE_ACCESS_WRITE, user);
+	f.grows = grows;
+	return touch(&f, &wish);
 }
 
 int quire_get_user_page(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access,

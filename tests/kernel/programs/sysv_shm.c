@@ -30,6 +30,7 @@ int main(void)
 {
 	struct shmid_ds ds;
 	char *p, *q, *at;
+	long code;
 
 	id = shmget(IPC_PRIVATE, 2 * PAGE - 100, IPC_CREAT | 0600);
 	if (id < 0 && errno == ENOSYS)
@@ -64,7 +65,9 @@ int main(void)
 	want_areas("a page mapped anew as it was", at, 4, "0-2 rw-s, 2-4 rw-p");
 	want("at no page", (long)shmat(id, at + 5, 0), -EINVAL);
 	fact("which may be rounded", (munmap(at, 2 * PAGE), shmat(id, at + 5, SHM_RND)) == at);
-	want("beyond the end of all addresses", (long)shmat(id, (void *)-PAGE, 0), -EINVAL);
+	/* Where a kernel of 64 bits runs a program of 32, nothing wraps: there is no room, then. */
+	code = answer_of((long)shmat(id, (void *)-PAGE, 0));
+	fact("beyond the end of all addresses", code == -EINVAL || (sizeof(long) == 4 && code == -ENOMEM));
 	want("remove", shmctl(id, IPC_RMID, NULL), 0);
 	want("who has it keeps it", at[PAGE], 3);
 	must(shmctl(id, IPC_STAT, &ds) == 0);
