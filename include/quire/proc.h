@@ -22,6 +22,19 @@ int quire_proc_numa_maps(struct quire_mm *mm, const struct quire_task_policy *ta
 int quire_proc_smaps_rollup(struct quire_mm *mm, struct quire_sink *sink);
 int quire_proc_status(struct quire_mm *mm, struct quire_sink *sink); /* the Vm*, Rss* lines (VmPeak: to VmSwap:) */
 int quire_proc_statm(struct quire_mm *mm, struct quire_sink *sink);
+
+/*
+ * /proc/PID/pagemap: a word for each of n pages from the one around addr on; what has no entry has 0. frames: present pages tell their
+ * frame's number in bits 0 to 54, which Linux shows to CAP_SYS_ADMIN alone. n is bounded by how long the caller may stay in a grace
+ * period. Words written: n, or less where the task's addresses end. Takes no lock, never sleeps.
+ */
+#define QUIRE_PM_MMAP_EXCLUSIVE (UINT64_C(1) << 56) /* one entry maps it */
+#define QUIRE_PM_GUARD_REGION (UINT64_C(1) << 58)
+#define QUIRE_PM_FILE (UINT64_C(1) << 61) /* of a file, or shared memory */
+#define QUIRE_PM_SWAP (UINT64_C(1) << 62) /* guards have it, too */
+#define QUIRE_PM_PRESENT (UINT64_C(1) << 63)
+size_t quire_pagemap(struct quire_mm *mm, quire_uaddr_t addr, size_t n, bool frames, uint64_t *words);
+
 int quire_proc_meminfo(struct quire *q, struct quire_sink *sink);
 int quire_proc_buddyinfo(struct quire *q, struct quire_sink *sink);
 int quire_proc_unusable_index(struct quire *q, struct quire_sink *sink); /* of /sys/kernel/debug/extfrag */

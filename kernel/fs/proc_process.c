@@ -13,38 +13,6 @@ static int show_statm(struct proc_text *t, struct process *p)
 	return err;
 }
 
-/* pagemap: a word a page. Documentation/admin-guide/mm/pagemap.rst; frame numbers are shown to root alone. */
-#define PM_PRESENT (UINT64_C(1) << 63)
-#define PM_SWAP (UINT64_C(1) << 62)
-#define PM_FILE (UINT64_C(1) << 61)
-#define PM_EXCLUSIVE (UINT64_C(1) << 56)
-
-static uint64_t pagemap_word(struct quire_mm *mm, uint64_t addr)
-{
-	const bool root = current_process()->euid == 0;
-	const struct quire_pgfmt *fmt = mm->pt.fmt;
-	struct quire_page *page;
-	quire_pte_t pte;
-	uint64_t word = 0;
-
-	quire_grace_enter(Q);
-	pte = quire_pgtable_peek(&mm->pt, addr);
-	if (quire_pte_kind(fmt, pte) == QUIRE_PTE_PAGE) {
-		quire_pfn_t pfn = quire_pte_pfn(fmt, pte);
-
-		word = PM_PRESENT | (root ? pfn : 0);
-		page = quire_pfn_to_page(Q, pfn);
-		if (page && quire_page_kind(page) == QUIRE_PAGE_CACHE)
-			word |= PM_FILE;
-		if (page && quire_load(&page->maps) == 1)
-			word |= PM_EXCLUSIVE;
-	} else if (quire_pte_kind(fmt, pte) == QUIRE_PTE_SWAP) {
-		word = PM_SWAP;
-	}
-	quire_grace_leave(Q);
-	return word;
-}
-
 static int64_t read_pagemap(struct process *p, struct uio *uio, uint64_t *pos)
 {
 	struct quire_mm *mm;
@@ -57,10 +25,10 @@ static int64_t read_pagemap(struct process *p, struct uio *uio, uint64_t *pos)
 		return 0;
 	while (uio->left && (*pos >> 3) < (mm->layout.task_size >> QUIRE_PAGE_SHIFT)) {
 		uint64_t words[64];
-		size_t n = 0, want = (size_t)min_u64(uio->left, sizeof(words)), got;
+		size_t n = (size_t)min_u64(uio->left, sizeof(words)) / 8, want, got;
 
-		for (; n * 8 < want; n++)
-			words[n] = pagemap_word(mm, ((*pos >> 3) + n) << QUIRE_PAGE_SHIFT);
+		want = 8 * quire_pagemap(mm, (*pos >> 3) << QUIRE_PAGE_SHIFT, n,
+					 current_process()->euid == 0, words);
 		got = uio_put(uio, words, want);
 		*pos += got;
 		done += (int64_t)got;

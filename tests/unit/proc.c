@@ -730,6 +730,51 @@ static void test_status_shows_the_counters_of_a_space(void **state)
 	drop_file(d, 0x10000000, 5);
 }
 
+/* As the running Linux said of the same pages: bits 55 to 63 alone, what is below them is its own. */
+static void test_pagemap_has_a_word_for_each_page(void **state)
+{
+	struct disk *d = disk_new(space.q, 16 * PAGE);
+	uint64_t words[12], frame;
+	struct quire_page *page;
+	struct quire_mm *child;
+	unsigned i;
+
+	(void)state;
+	put_area(space.mm, BASE, 8, VM_RW);
+	put_file(space.mm, BASE + 8 * PAGE, 2, VM_R, &d->file, 0);
+	assert_int_equal(get(BASE), 0);
+	set(BASE + PAGE, 1);
+	assert_int_equal(quire_madvise(space.mm, BASE + 2 * PAGE, PAGE, QUIRE_MADV_GUARD_INSTALL), 0);
+	set(BASE + 3 * PAGE, 1);
+	assert_int_equal(quire_mprotect(space.mm, BASE + 3 * PAGE, PAGE, 0), 0);
+	(void)get(BASE + 8 * PAGE);
+	assert_int_equal(quire_pagemap(space.mm, BASE + 5, 12, false, words), 12);
+	for (i = 0; i < 12; i++) {
+		static const uint64_t said[12] = {0x100, 0x102, 0x88, 0x102, 0, 0, 0, 0, 0x142, 0, 0, 0};
+
+		assert_int_equal(words[i], said[i] << 55);
+	}
+
+	assert_int_equal(quire_pagemap(space.mm, BASE + PAGE, 1, true, &frame), 1);
+	assert_int_equal(quire_get_user_page(space.mm, BASE + PAGE, QUIRE_ACCESS_READ, &page), 0);
+	assert_int_equal(frame, UINT64_C(0x102) << 55 | quire_page_to_pfn(space.q, page));
+	(void)quire_page_put(space.q, page);
+
+	assert_int_equal(quire_fork(space.mm, &child), 0);
+	assert_int_equal(quire_pagemap(child, BASE + PAGE, 1, false, words), 1);
+	assert_int_equal(words[0], UINT64_C(0x100) << 55);
+	set(BASE + PAGE, 2);
+	assert_int_equal(quire_pagemap(child, BASE + PAGE, 1, false, words), 1);
+	assert_int_equal(words[0], UINT64_C(0x102) << 55);
+	put_space(child);
+
+	/* There is nothing beyond the last address. */
+	assert_int_equal(quire_pagemap(space.mm, space.mm->layout.task_size - PAGE, 12, false, words), 1);
+	assert_int_equal(quire_pagemap(space.mm, space.mm->layout.task_size, 12, false, words), 0);
+	assert_int_equal(quire_pagemap(space.mm, UINT64_MAX, 12, false, words), 0);
+	drop_file(d, BASE, 10);
+}
+
 /* Each of pages; and as many tables as there are levels without the root. */
 static void test_status_counts_pages_of_any_size(void **state)
 {
@@ -1095,6 +1140,7 @@ int main(void)
 		space_test(test_smaps_spells_flags_in_the_order_of_their_bits),
 		space_test(test_maps_shows_pages_of_any_size),
 		space_test(test_status_counts_pages_of_any_size),
+		space_test(test_pagemap_has_a_word_for_each_page),
 		/* Texts as Linux printed them: of pages of 4 KiB. */
 		space_test(test_maps_shows_rights_of_nameless_memory),
 		space_test(test_maps_shows_shared_anonymous_memory_as_dev_zero),
