@@ -300,6 +300,17 @@ static int64_t write_remote_copies(void)
 	return copy_between(true, 1, 0, 64);
 }
 
+static int64_t write_remote_untouched(void)
+{
+	return copy_between(true, 3000, 6, 64);
+}
+
+static void give_child_untouched(void)
+{
+	untouched();
+	give_child();
+}
+
 static int64_t read_many_remote(void)
 {
 	return copy_between(false, 4, 0, 4 * PAGE);
@@ -391,6 +402,7 @@ const struct scenario fault_scenarios[] = {
 	{"process_vm_readv_untouched", give_child, read_remote_untouched, .flags = KEEPS_PAGES},
 	{"process_vm_writev", give_child, write_remote, .flags = KEEPS_PAGES},
 	{"process_vm_writev_copies", give_child, write_remote_copies, .flags = KEEPS_PAGES},
+	{"process_vm_writev_untouched", give_child_untouched, write_remote_untouched, .flags = KEEPS_PAGES},
 	{"process_vm_readv_pages", give_child, read_many_remote, .flags = KEEPS_PAGES | MAKES_DO},
 	{"process_vm_writev_pages", give_child, write_many_remote, .flags = KEEPS_PAGES | MAKES_DO},
 	{NULL},

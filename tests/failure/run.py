@@ -31,6 +31,7 @@ EXCEPT = {
     ("map_frame", "quire_fault_lock_leaf"): "fault_driver() has made the leaf; else as above",
     ("fault_driver", "map_page"): "the same",
     ("quire_kva_init", "make_roots_entries"): "kmaps are for 32 bits, where the root's entries are made with it",
+    ("copy_page", "quire_store_bytes"): "bytes for the other process go where the call has just been",
     ("punch_hole", "quire_object_punch_hole"): "MADV_REMOVE has whole pages: none is read to keep a part of it",
 }
 
