@@ -66,7 +66,8 @@ const struct play_result *player_play(struct player *p, const struct round *roun
 	X(MANY_AREAS, "rounds whose number of areas is not limited: the host allows too many, or there is no place for them")     \
 	X(OVERCOMMIT, "rounds under the host's overcommit instead of another one, which cannot be set here and now")            \
 	X(NEAR_LIMIT, "steps near the limit of strict overcommit")                                                          \
-	X(HUGE, "sizes of areas that may have huge pages")
+	X(HUGE, "sizes of areas that may have huge pages")                                                              \
+	X(DAMON, "sizes of areas of files with fewer pages than ours, where the host's DAMON takes pages by itself")
 
 enum play_rule {
 #define PLAY_RULE(name, text) PLAY_RULE_##name,

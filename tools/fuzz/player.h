@@ -40,6 +40,7 @@ struct player {
 	bool no_transfer;                  /* the host forbids process_vm_readv() */
 	bool by_quire;                     /* the host's kernel is Quire's, without the slips of Linux that we follow otherwise */
 	bool no_disk;                      /* all of the host's files are in memory */
+	bool host_reclaims;                /* DAMON unmaps what was not used for a while, needed or not */
 	const char *died;                  /* how one ended that should not have; NULL: none did */
 	uint32_t died_at;                  /* the step that it had begun */
 	char died_text[100];

@@ -246,6 +246,9 @@ static bool same_smaps(struct player *p, const struct sample *sample, const char
 		bool adopted = rules_is_adopted(p, a[i].start, a[i].name);
 		enum play_rule rule = adopted ? PLAY_NR_RULES : pages_rule(p, &a[i], sample);
 
+		if (!adopted && rule == PLAY_NR_RULES && p->host_reclaims && a[i].name[0] == '/' &&
+		    a[i].figure[RSS] < b[i].figure[RSS])
+			rule = PLAY_RULE_DAMON;
 		if (a[i].flags_end - a[i].flags != b[i].flags_end - b[i].flags ||
 		    memcmp(a[i].flags, b[i].flags, (size_t)(a[i].flags_end - a[i].flags))) {
 			say_area(&a[i], what);

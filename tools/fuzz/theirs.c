@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/futex.h>
 #include <linux/magic.h>
 #include <signal.h>
@@ -104,6 +105,32 @@ static bool may_transfer(void)
 	return scope <= '1' && process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 1;
 }
 
+static bool says(const char *path, const char *what)
+{
+	char text[16] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	return n > 0 && strncmp(text, what, strlen(what)) == 0;
+}
+
+/* By the module, or by schemes of somebody's own; of those only that they run. */
+static bool host_reclaims(void)
+{
+	bool on = says("/sys/module/damon_reclaim/parameters/enabled", "Y");
+	glob_t states;
+	size_t i;
+
+	if (glob("/sys/kernel/mm/damon/admin/kdamonds/[0-9]*/state", 0, NULL, &states))
+		return on;
+	for (i = 0; i < states.gl_pathc; i++)
+		on |= says(states.gl_pathv[i], "on");
+	globfree(&states);
+	return on;
+}
+
 const char *theirs_create(struct player *p)
 {
 	const struct sigaction action = { .sa_handler = nothing };
@@ -126,6 +153,7 @@ const char *theirs_create(struct player *p)
 	p->no_transfer = !may_transfer();
 	p->by_quire = access("/proc/quire", F_OK) == 0;
 	p->no_disk = fstatfs(STEP_FD + STEP_FILE_DISK, &st) == 0 && st.f_type == TMPFS_MAGIC;
+	p->host_reclaims = host_reclaims();
 	sigaction(SIGALRM, &action, NULL);
 	return NULL;
 }
