@@ -50,20 +50,29 @@ static int write_page(struct quire_mm *mm, quire_uaddr_t addr, const void *buf, 
 	return quire_store_bytes(mm, addr, access, false, true, &bytes);
 }
 
-/* Where there are no pages the driver may know a way. Bytes done, 0: none. */
+/*
+ * Where there are no pages the driver may know a way. Bytes done, 0: none. An area that a call is just changing
+ * is looked for again when that has ended.
+ */
 static uint64_t ask_driver(struct quire_mm *mm, quire_uaddr_t addr, void *buf, uint64_t len,
 			   bool write)
 {
 	struct quire_vma *vma;
-	bool pinned;
+	bool knows, pinned;
 	int done;
 
-	quire_grace_enter(mm->q);
-	vma = quire_find_vma(mm, addr);
-	pinned = vma && addr >= vma->start && vma->ops && vma->ops->access && quire_vma_pin(vma);
-	quire_grace_leave(mm->q);
-	if (!pinned)
-		return 0;
+	for (;;) {
+		quire_grace_enter(mm->q);
+		vma = quire_find_vma(mm, addr);
+		knows = vma && addr >= vma->start && vma->ops && vma->ops->access;
+		pinned = knows && quire_vma_pin(vma);
+		quire_grace_leave(mm->q);
+		if (!knows)
+			return 0;
+		if (pinned)
+			break;
+		quire_mm_wait(mm);
+	}
 	done = vma->ops->access(vma, addr, buf, (size_t)len, write);
 	quire_vma_unpin(vma);
 	return done > 0 ? (uint64_t)done : 0;

@@ -35,6 +35,7 @@ void quire_fault_init(struct quire_fault *f, struct quire_mm *mm, quire_uaddr_t 
 	f->grows = user;
 	f->unshares = false;
 	f->vma = NULL;
+	f->entry = 0;
 	f->exec_denied = false;
 	f->droppable = false;
 	f->growable = false;
@@ -220,8 +221,11 @@ enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t st
 	}
 	/*
 	 * The one check that orders faults against everything else: who killed the area takes this
-	 * lock later.
+	 * lock later. Or, if the area is about to move, the lock of every leaf that there was; who is
+	 * the first to fill a leaf has to see that it moves: hold_source() in remap.c.
 	 */
+	if (f->entry == 0)
+		quire_fence();
 	return check_state(f->vma);
 }
 

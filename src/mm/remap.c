@@ -35,7 +35,7 @@ struct remap {
 	uint64_t old_len, new_len;
 	uint32_t flags;
 	/* derived */
-	struct quire_vma *vma;	      /* the area of the picture that holds addr */
+	struct quire_vma *vma; /* the area of the picture that holds addr */
 	struct quire_plan plan;
 	quire_uaddr_t source, target; /* entries of [source, moved) go to target and up */
 	quire_uaddr_t moved;
@@ -48,7 +48,7 @@ struct remap {
 	uint64_t unlocked;	      /* pages that DONTUNMAP left behind, LOCKED no more */
 	bool populate;		      /* LOCKED, and it grows */
 	/* reserved */
-	int64_t charged;	      /* pages committed */
+	int64_t charged; /* pages committed */
 };
 
 /* ---- Checks ------------------------------------------------------------------------------ */
@@ -455,6 +455,40 @@ static void perform(struct remap *r)
 		quire_tables_trim(pt, r->target, r->target + span);
 }
 
+/*
+ * BUSY: faults in the areas that will move wait from now on; ALIVE: go on. Tables at the target are reserved for those that the
+ * source has at this moment, so it must get none after that. Fence against fence: either we see a table that a
+ * fault has made, or the fault, which looks at the area under that table's lock, sees it busy.
+ */
+static void hold_source(struct remap *r, uint32_t state)
+{
+	struct quire_list *pos, *tmp;
+
+	quire_list_for_each (pos, tmp, &r->plan.old) {
+		struct quire_vma *vma = quire_list_entry(pos, struct quire_vma, plan_link);
+
+		if (vma->start < r->moved && r->source < vma->end)
+			quire_store_release(&vma->state, state);
+	}
+	quire_fence();
+}
+
+static int reserve_target(struct remap *r, uint64_t span)
+{
+	int err;
+
+	hold_source(r, QUIRE_VMA_BUSY);
+	err = quire_tables_populate_like(&r->mm->pt, r->source, r->target, span);
+	if (!err) {
+		err = ask_to_move(r);
+		if (err)
+			quire_tables_trim(&r->mm->pt, r->target, r->target + span);
+	}
+	if (err)
+		hold_source(r, QUIRE_VMA_ALIVE);
+	return err;
+}
+
 /* The picture is drawn, or as much of it as err has let. Make it true. */
 static int conclude(struct remap *r, int err)
 {
@@ -466,14 +500,8 @@ static int conclude(struct remap *r, int err)
 		return err;
 	}
 	refused = quire_plan_reserve(&r->plan);
-	if (!refused && span) {
-		refused = quire_tables_populate_like(&r->mm->pt, r->source, r->target, span);
-		if (!refused) {
-			refused = ask_to_move(r);
-			if (refused)
-				quire_tables_trim(&r->mm->pt, r->target, r->target + span);
-		}
-	}
+	if (!refused && span)
+		refused = reserve_target(r, span);
 	if (refused) {
 		give_up(r);
 		return refused;

@@ -327,6 +327,15 @@ WRAPPED(quire_pte_t, quire_pte_modify, const struct quire_pgfmt *fmt, quire_pte_
 	return new;
 }
 
+WRAPPED(int, quire_tables_populate_like, struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to,
+	uint64_t len)
+{
+	int err = __real_quire_tables_populate_like(pt, from, to, len);
+
+	now(RESERVED);
+	return err;
+}
+
 WRAPPED(int, quire_copy_range, struct quire_copy *copy, struct quire_vma *child,
 	struct quire_vma *parent)
 {

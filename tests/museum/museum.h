@@ -69,6 +69,7 @@ enum moment {
 	JUDGED,	     /* a writer has asked whether owners fit */
 	MODIFIED,    /* new rights of an entry have been computed, and not been stored */
 	FORKING,     /* fork is about to copy the entries of one area */
+	RESERVED,    /* a move has tables at its target for all that its source has */
 	GROWING,     /* a fault has found that a stack must grow */
 	NR_MOMENTS
 };
