@@ -169,6 +169,7 @@ struct quire_pgtable {
 	struct quire *q;
 	const struct quire_pgfmt *fmt;
 	struct quire_page *root;
+	void *root_entries;   /* where its entries lie; constant */
 	uint64_t asid;	      /* unique among the living spaces of q; 0: the kernel's own */
 	uint64_t lowest, end; /* the addresses that it is for: [lowest, end); constant */
 	uint64_t tables[QUIRE_MAX_LEVELS];	  /* in use by level, root included; atomic */
@@ -182,7 +183,7 @@ struct quire_pgtable {
 
 /*
  * An empty space. -ENOMEM; -EINVAL: the format's page size is not this build's, or the build is for
- * another format alone (QUIRE_PGFMT).
+ * another format alone (QUIRE_PGFMT, QUIRE_PGFMT_DEEPEST).
  */
 int quire_pgtable_init(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *fmt);
 

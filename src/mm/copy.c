@@ -25,6 +25,7 @@
  * faults: see quire_mm.unflushed and quire_fault_waits_for_fork().
  */
 #include <mm/internal.h>
+#include <pgtable/cursor.h>
 
 #define OTHER_RIGHTS (QUIRE_PTE_READ | QUIRE_PTE_EXEC | QUIRE_PTE_USER | QUIRE_PTE_GLOBAL)
 
@@ -36,6 +37,7 @@ struct copy_area {
 	struct quire_cursor *from;
 	/* derived */
 	bool is_cow;		     /* private, and could be written */
+	struct pte_change change;    /* from the parent's entry to the child's */
 	int64_t added[QUIRE_NR_RSS]; /* entries made, by kind */
 	struct quire_cursor to;
 };
@@ -70,46 +72,53 @@ static int reserve_tables(struct copy_area *c)
 }
 
 /*
- * Both leaves locked. Marks: the child has not accessed anything yet and locked nothing, and in a shared area what is
- * dirty is so through the parent; a private dirty page is dirty for both.
+ * Marks: the child has not accessed anything yet and locked nothing, and in a shared area what is dirty is so
+ * through the parent; a private dirty page is dirty for both.
  */
+static struct pte_change change_for(const struct quire_pgfmt *fmt, const struct quire_vma *parent)
+{
+	if (parent->flags & QUIRE_VM_SHARED)
+		return pte_removal(fmt, QUIRE_PTE_ACCESSED | QUIRE_PTE_LOCKED | QUIRE_PTE_DIRTY);
+	return pte_removal(fmt, QUIRE_PTE_ACCESSED | QUIRE_PTE_LOCKED);
+}
+
+/* Both leaves locked. */
 static void copy_page(struct copy_area *c, quire_uaddr_t addr, quire_pte_t entry)
 {
-	quire_ptebits_t drop = QUIRE_PTE_ACCESSED | QUIRE_PTE_LOCKED;
 	struct quire_page *page = NULL;
+	uint32_t flags = 0;
 
-	if (!quire_pte_has(c->fmt, entry, QUIRE_PTE_SPECIAL)) {
-		page = quire_pfn_to_page(c->q, quire_pte_pfn(c->fmt, entry));
+	if (!pte_page_has(c->fmt, entry, QUIRE_PTE_SPECIAL)) {
+		page = quire_pfn_to_page(c->q, pte_pfn(c->fmt, entry));
+		flags = page ? quire_load(&page->flags) : 0;
 		/* Written after the child was found to have no owner. */
-		if (page && quire_page_kind(page) == QUIRE_PAGE_ANON && !c->child->anon)
+		if ((flags & QUIRE_PG_KIND_MASK) == QUIRE_PAGE_ANON && !c->child->anon)
 			return;
 	}
-	if (c->is_cow && quire_pte_has(c->fmt, entry, QUIRE_PTE_WRITE)) {
+	if (c->is_cow && pte_page_has(c->fmt, entry, QUIRE_PTE_WRITE)) {
 		quire_cursor_protect(c->from, addr, quire_pte_bits(c->fmt, entry) & OTHER_RIGHTS);
 		/* The parent may have dirtied it since we looked. */
-		entry = quire_cursor_get(c->from, addr);
+		entry = leaf_get(c->from, addr);
 	}
-	if (c->parent->flags & QUIRE_VM_SHARED)
-		drop |= QUIRE_PTE_DIRTY;
 	if (page) {
-		if (quire_page_test(page, QUIRE_PG_EXCLUSIVE))
+		if (flags & QUIRE_PG_EXCLUSIVE)
 			(void)quire_page_test_clear(page, QUIRE_PG_EXCLUSIVE);
 		quire_page_get(page);
 		quire_page_mapped(c->q, page, 0);
-		c->added[quire_page_rss(page)]++;
+		c->added[quire_rss_of(flags)]++;
 	}
-	quire_cursor_set(&c->to, addr, quire_pte_remove(c->fmt, entry, drop));
+	leaf_fill(&c->to, addr, pte_changed(c->fmt, c->change, entry));
 }
 
 /* Both leaves locked; [start, end) is the area's part of both. */
 static void copy_leaf(struct copy_area *c, quire_uaddr_t start, quire_uaddr_t end)
 {
-	quire_uaddr_t a = quire_cursor_next_used(c->from, start);
+	quire_uaddr_t a = leaf_next_used(c->from, start);
 
-	for (; a < end; a = quire_cursor_next_used(c->from, a + QUIRE_PAGE_SIZE)) {
-		quire_pte_t entry = quire_cursor_get(c->from, a);
+	for (; a < end; a = leaf_next_used(c->from, a + QUIRE_PAGE_SIZE)) {
+		quire_pte_t entry = leaf_get(c->from, a);
 
-		switch (quire_pte_kind(c->fmt, entry)) {
+		switch (pte_kind(c->fmt, entry)) {
 		case QUIRE_PTE_PAGE:
 			copy_page(c, a, entry);
 			break;
@@ -149,6 +158,7 @@ int quire_copy_range(struct quire_copy *copy, struct quire_vma *child, struct qu
 		.from = from,
 		.is_cow = (parent->flags & (QUIRE_VM_SHARED | QUIRE_VM_MAYWRITE)) ==
 			  QUIRE_VM_MAYWRITE,
+		.change = change_for(parent->mm->pt.fmt, parent),
 	};
 	int err = reserve_tables(&c);
 	bool more;

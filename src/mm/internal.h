@@ -274,6 +274,13 @@ void quire_wrprotect_object(struct quire_vma *vma, quire_uaddr_t start, quire_ua
 
 void quire_rss_add(struct quire_mm *mm, enum quire_rss kind, int64_t pages);
 enum quire_rss quire_page_rss(const struct quire_page *page);
+/* The same from the page's flags. */
+static inline enum quire_rss quire_rss_of(uint32_t flags)
+{
+	if ((flags & QUIRE_PG_KIND_MASK) == QUIRE_PAGE_ANON)
+		return QUIRE_RSS_ANON;
+	return flags & QUIRE_PG_SWAPBACKED ? QUIRE_RSS_SHMEM : QUIRE_RSS_FILE;
+}
 /* Resident pages of all kinds. */
 int64_t quire_mm_rss(const struct quire_mm *mm);
 /* Before rss falls: remember how high it was. */

@@ -14,11 +14,7 @@ void quire_rss_add(struct quire_mm *mm, enum quire_rss kind, int64_t pages)
 
 enum quire_rss quire_page_rss(const struct quire_page *page)
 {
-	uint32_t flags = quire_load(&page->flags);
-
-	if ((flags & QUIRE_PG_KIND_MASK) == QUIRE_PAGE_ANON)
-		return QUIRE_RSS_ANON;
-	return flags & QUIRE_PG_SWAPBACKED ? QUIRE_RSS_SHMEM : QUIRE_RSS_FILE;
+	return quire_rss_of(quire_load(&page->flags));
 }
 
 int64_t quire_mm_rss(const struct quire_mm *mm)

@@ -6,6 +6,7 @@
  * that goes makes do without); may sleep (flushes).
  */
 #include <mm/internal.h>
+#include <pgtable/cursor.h>
 
 #define NR_SUSPECTS 30
 #define STORED_TO (QUIRE_PTE_WRITE | QUIRE_PTE_DIRTY)
@@ -98,40 +99,48 @@ static void put_batches(struct zap *z)
 	}
 }
 
+/* What the entry was to a page that is not anonymous. */
+static void keep_marks(struct zap *z, struct quire_page *page, quire_pte_t entry)
+{
+	if (pte_page_has(z->fmt, entry, QUIRE_PTE_DIRTY))
+		quire_page_mark_dirty(z->q, page);
+	if (pte_page_has(z->fmt, entry, STORED_TO) && !z->unused &&
+	    quire_page_test(page, QUIRE_PG_TRACKED))
+		suspect(z, page);
+	if (pte_page_has(z->fmt, entry, QUIRE_PTE_ACCESSED) &&
+	    !quire_page_test(page, QUIRE_PG_REFERENCED))
+		quire_page_set(page, QUIRE_PG_REFERENCED);
+}
+
 static void zap_page(struct zap *z, quire_uaddr_t addr, quire_pte_t entry)
 {
 	struct quire_page *page = NULL;
 	bool is_anon = false;
-	quire_ptebits_t bits;
+	uint32_t flags = 0;
 
-	if (!quire_pte_has(z->fmt, entry, QUIRE_PTE_SPECIAL)) {
-		page = quire_pfn_to_page(z->q, quire_pte_pfn(z->fmt, entry));
-		is_anon = page && quire_page_kind(page) == QUIRE_PAGE_ANON;
+	if (!pte_page_has(z->fmt, entry, QUIRE_PTE_SPECIAL)) {
+		page = quire_pfn_to_page(z->q, pte_pfn(z->fmt, entry));
+		flags = page ? quire_load(&page->flags) : 0;
+		is_anon = (flags & QUIRE_PG_KIND_MASK) == QUIRE_PAGE_ANON;
 	}
 	if (is_anon && (z->flags & QUIRE_ZAP_KEEP_COWS))
 		return;
-	bits = quire_pte_bits(z->fmt, quire_cursor_clear(&z->c, addr));
+	entry = leaf_clear_page(&z->c, addr);
 	if (!page)
 		return;
-	if (!is_anon) {
-		if (bits & QUIRE_PTE_DIRTY)
-			quire_page_mark_dirty(z->q, page);
-		if ((bits & STORED_TO) == STORED_TO && !z->unused &&
-		    quire_page_test(page, QUIRE_PG_TRACKED))
-			suspect(z, page);
-		if ((bits & QUIRE_PTE_ACCESSED) && !quire_page_test(page, QUIRE_PG_REFERENCED))
-			quire_page_set(page, QUIRE_PG_REFERENCED);
-	}
-	z->gone[quire_page_rss(page)]++;
-	quire_page_unmapped(z->q, page, bits);
+	if (!is_anon)
+		keep_marks(z, page, entry);
+	z->gone[quire_rss_of(flags)]++;
+	quire_page_unmapped(z->q, page,
+			    pte_page_has(z->fmt, entry, QUIRE_PTE_LOCKED) ? QUIRE_PTE_LOCKED : 0);
 	gather_page(z, page);
 }
 
 static void zap_entry(struct zap *z, quire_uaddr_t addr)
 {
-	quire_pte_t entry = quire_cursor_get(&z->c, addr);
+	quire_pte_t entry = leaf_get(&z->c, addr);
 
-	switch (quire_pte_kind(z->fmt, entry)) {
+	switch (pte_kind(z->fmt, entry)) {
 	case QUIRE_PTE_PAGE:
 		zap_page(z, addr, entry);
 		break;
@@ -151,9 +160,9 @@ static void zap_entry(struct zap *z, quire_uaddr_t addr)
 /* False: full of suspects, the rest of the range is still to come. */
 static bool zap_leaf(struct zap *z)
 {
-	quire_uaddr_t a = quire_cursor_next_used(&z->c, z->c.leaf_start);
+	quire_uaddr_t a = leaf_next_used(&z->c, z->c.leaf_start);
 
-	for (; a < z->c.leaf_end; a = quire_cursor_next_used(&z->c, a + QUIRE_PAGE_SIZE)) {
+	for (; a < z->c.leaf_end; a = leaf_next_used(&z->c, a + QUIRE_PAGE_SIZE)) {
 		zap_entry(z, a);
 		if (z->nr_suspects == NR_SUSPECTS)
 			return false;
@@ -250,10 +259,10 @@ static bool may_write(struct quire *q, const struct quire_vma *vma, const struct
 	if (!(vma->flags & QUIRE_VM_WRITE))
 		return false;
 	if (vma->flags & QUIRE_VM_SHARED)
-		return quire_pte_has(fmt, entry, QUIRE_PTE_DIRTY);
-	if (quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
+		return pte_has(fmt, entry, QUIRE_PTE_DIRTY);
+	if (pte_has(fmt, entry, QUIRE_PTE_SPECIAL))
 		return false;
-	page = quire_pfn_to_page(q, quire_pte_pfn(fmt, entry));
+	page = quire_pfn_to_page(q, pte_pfn(fmt, entry));
 	return page &&
 	       (quire_load(&page->flags) & looked_at) == (QUIRE_PAGE_ANON | QUIRE_PG_EXCLUSIVE);
 }
@@ -269,13 +278,13 @@ void quire_protect_range(struct quire_vma *vma, quire_uaddr_t start, quire_uaddr
 	quire_store_release(&mm->unflushed, QUIRE_UNFLUSHED_PROTECT);
 	quire_cursor_open(&c, &mm->pt, start, end, QUIRE_CURSOR_TAKES);
 	while (quire_cursor_next_leaf(&c)) {
-		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
+		quire_uaddr_t a = leaf_next_used(&c, c.leaf_start);
 
-		for (; a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE)) {
-			quire_pte_t entry = quire_cursor_get(&c, a);
+		for (; a < c.leaf_end; a = leaf_next_used(&c, a + QUIRE_PAGE_SIZE)) {
+			quire_pte_t entry = leaf_get(&c, a);
 			quire_ptebits_t bits = rights;
 
-			if (quire_pte_kind(fmt, entry) != QUIRE_PTE_PAGE)
+			if (pte_kind(fmt, entry) != QUIRE_PTE_PAGE)
 				continue;
 			if (may_write(mm->q, vma, fmt, entry))
 				bits |= QUIRE_PTE_WRITE;
@@ -303,12 +312,12 @@ static void clean_entry(struct quire_mm *mm, struct quire_cursor *c, quire_uaddr
 
 	if (!(bits & STORED_TO) || (bits & QUIRE_PTE_SPECIAL))
 		return;
-	page = quire_pfn_to_page(mm->q, quire_pte_pfn(fmt, entry));
+	page = quire_pfn_to_page(mm->q, pte_pfn(fmt, entry));
 	if ((bits & QUIRE_PTE_READ) ||
 	    (!(bits & QUIRE_PTE_WRITE) &&
 	     !(quire_load_acquire(&mm->unflushed) & QUIRE_UNFLUSHED_PROTECT)))
 		entry = quire_cursor_replace(c, addr, quire_pte_remove(fmt, entry, STORED_TO));
-	if (quire_pte_has(fmt, entry, QUIRE_PTE_DIRTY))
+	if (pte_has(fmt, entry, QUIRE_PTE_DIRTY))
 		quire_page_mark_dirty(mm->q, page);
 }
 
@@ -320,9 +329,9 @@ void quire_wrprotect_object(struct quire_vma *vma, quire_uaddr_t start, quire_ua
 	order_after_death();
 	quire_cursor_open(&c, &mm->pt, start, end, QUIRE_CURSOR_TAKES);
 	while (quire_cursor_next_leaf(&c)) {
-		quire_uaddr_t a = quire_cursor_next_used(&c, c.leaf_start);
+		quire_uaddr_t a = leaf_next_used(&c, c.leaf_start);
 
-		for (; a < c.leaf_end; a = quire_cursor_next_used(&c, a + QUIRE_PAGE_SIZE))
+		for (; a < c.leaf_end; a = leaf_next_used(&c, a + QUIRE_PAGE_SIZE))
 			clean_entry(mm, &c, a);
 	}
 	quire_cursor_close(&c);

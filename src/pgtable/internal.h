@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What table.c, cursor.c and entry.c share: reading and writing entries whatever their width, the
+ * What the files of this room share: reading and writing entries whatever their width, the
  * arithmetic of levels, and the walk. Not for other rooms.
  *
  * Who may do what to a table:
@@ -15,18 +15,7 @@
 #define QUIRE_PGTABLE_INTERNAL_H
 
 #include <quire/quire.h>
-
-/* A build for a single format names it, -DQUIRE_PGFMT=quire_pgfmt_x86_64, and link-time
- * optimisation then folds its fields into the code. */
-#ifdef QUIRE_PGFMT
-#define FMT(fmt) ((void)(fmt), &QUIRE_PGFMT)
-#else
-#define FMT(fmt) (fmt)
-#endif
-
-#define RIGHTS                                                                     \
-	(QUIRE_PTE_READ | QUIRE_PTE_WRITE | QUIRE_PTE_EXEC | QUIRE_PTE_USER | \
-	 QUIRE_PTE_GLOBAL)
+#include <pgtable/entry.h>
 
 /* ---- Levels ------------------------------------------------------------------------------ */
 
@@ -37,18 +26,22 @@ static inline unsigned root_level(const struct quire_pgfmt *fmt)
 
 static inline unsigned entry_index(const struct quire_pgfmt *fmt, unsigned level, uint64_t addr)
 {
-	return (unsigned)(addr >> fmt->shift[level]) & ((1u << fmt->bits[level]) - 1);
+	const struct quire_pgfmt *e = ENTRY_FMT(fmt);
+
+	return (unsigned)(addr >> e->shift[level]) & ((1u << e->bits[level]) - 1);
 }
 
 static inline unsigned nr_entries(const struct quire_pgfmt *fmt, unsigned level)
 {
-	return 1u << fmt->bits[level];
+	return 1u << ENTRY_FMT(fmt)->bits[level];
 }
 
 /* log2 of what a whole table at level covers. */
 static inline unsigned table_shift(const struct quire_pgfmt *fmt, unsigned level)
 {
-	return (unsigned)fmt->shift[level] + fmt->bits[level];
+	const struct quire_pgfmt *e = ENTRY_FMT(fmt);
+
+	return (unsigned)e->shift[level] + e->bits[level];
 }
 
 /* First address that the table at level around addr covers. */
@@ -134,7 +127,7 @@ static inline uint64_t entry64_peek(const uint64_t *entry)
 
 static inline quire_pte_t entry_load(const struct quire_pgfmt *fmt, const void *entries, unsigned i)
 {
-	if (fmt->entry_bytes == 8)
+	if (ENTRY_FMT(fmt)->entry_bytes == 8)
 		return entry64_load((const uint64_t *)entries + i);
 	return quire_load_acquire((const uint32_t *)entries + i);
 }
@@ -142,7 +135,7 @@ static inline quire_pte_t entry_load(const struct quire_pgfmt *fmt, const void *
 static inline void entry_store(const struct quire_pgfmt *fmt, void *entries, unsigned i,
 			       quire_pte_t pte)
 {
-	if (fmt->entry_bytes == 8)
+	if (ENTRY_FMT(fmt)->entry_bytes == 8)
 		entry64_store((uint64_t *)entries + i, pte);
 	else
 		quire_store_release((uint32_t *)entries + i, (uint32_t)pte);
@@ -151,7 +144,7 @@ static inline void entry_store(const struct quire_pgfmt *fmt, void *entries, uns
 static inline quire_pte_t entry_exchange(const struct quire_pgfmt *fmt, void *entries, unsigned i,
 					 quire_pte_t pte)
 {
-	if (fmt->entry_bytes == 8)
+	if (ENTRY_FMT(fmt)->entry_bytes == 8)
 		return entry64_exchange((uint64_t *)entries + i, pte);
 	return quire_exchange((uint32_t *)entries + i, (uint32_t)pte);
 }
@@ -163,18 +156,26 @@ static inline bool entry_cmpxchg(const struct quire_pgfmt *fmt, void *entries, u
 	uint32_t old32 = (uint32_t)*old;
 	bool done;
 
-	if (fmt->entry_bytes == 8)
+	if (ENTRY_FMT(fmt)->entry_bytes == 8)
 		return entry64_cmpxchg((uint64_t *)entries + i, old, pte);
 	done = quire_cmpxchg((uint32_t *)entries + i, &old32, (uint32_t)pte);
 	*old = old32;
 	return done;
 }
 
+/* Whoever holds the table's lock knows: only he fills and empties. */
+static inline bool entry_is_used(const struct quire_pgfmt *fmt, const void *entries, unsigned i)
+{
+	if (ENTRY_FMT(fmt)->entry_bytes == 8)
+		return entry64_peek((const uint64_t *)entries + i) != 0;
+	return quire_peek((const uint32_t *)entries + i) != 0;
+}
+
 /* First i <= k <= last whose entry is not zero; last + 1 if none. */
 static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *entries, unsigned i,
 				  unsigned last)
 {
-	if (fmt->entry_bytes == 8) {
+	if (ENTRY_FMT(fmt)->entry_bytes == 8) {
 		const uint64_t *e = entries;
 
 		/* What is found is looked at again. */
@@ -199,28 +200,21 @@ static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *ent
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-/* The hardware can use it, as a leaf. */
-static inline bool pte_present(const struct quire_pgfmt *fmt, quire_pte_t pte)
-{
-	return (pte & fmt->present) == fmt->present;
-}
-
 /* An entry above level 0 that points to a table. */
 static inline bool pte_is_table(const struct quire_pgfmt *fmt, quire_pte_t pte)
 {
-	return (pte & fmt->table_mask) == (fmt->table & fmt->table_mask);
-}
+	const struct quire_pgfmt *e = ENTRY_FMT(fmt);
 
-static inline quire_pfn_t pte_pfn(const struct quire_pgfmt *fmt, quire_pte_t pte)
-{
-	return (pte & fmt->address) >> quire_ffs64(fmt->address);
+	return (pte & e->table_mask) == (e->table & e->table_mask);
 }
 
 /* An entry of a table at level that points to the table pfn. */
 static inline quire_pte_t pte_table(const struct quire_pgfmt *fmt, unsigned level, quire_pfn_t pfn)
 {
-	return (pfn << quire_ffs64(fmt->address)) |
-	       (level == root_level(fmt) ? fmt->table_root : fmt->table);
+	const struct quire_pgfmt *e = ENTRY_FMT(fmt);
+
+	return (pfn << quire_ffs64(e->address)) |
+	       (level == root_level(fmt) ? e->table_root : e->table);
 }
 
 /* The kernel's own tables, rather than a user space's. */

@@ -10,6 +10,8 @@
  */
 #include "internal.h"
 
+#include <base/string.h>
+
 /* ---- A space ----------------------------------------------------------------------------- */
 
 static struct quire_page *table_alloc(struct quire *q)
@@ -135,13 +137,25 @@ static void leave_kernel(struct quire_pgtable *pt)
 	}
 }
 
+/* Is fmt one of those that this build is for? */
+static bool fits_build(const struct quire_pgfmt *fmt)
+{
+	const struct quire_pgfmt *build = ENTRY_FMT(fmt);
+	const size_t first = offsetof(struct quire_pgfmt, address), end = offsetof(struct quire_pgfmt, kernel_apart);
+
+	return fmt == build ||
+	       (fmt->levels <= build->levels && fmt->entry_bytes == build->entry_bytes &&
+		!memcmp(fmt->shift, build->shift, fmt->levels) && !memcmp(fmt->bits, build->bits, fmt->levels) &&
+		!memcmp((const char *)fmt + first, (const char *)build + first, end - first));
+}
+
 static int init_tables(struct quire *q, struct quire_pgtable *pt, const struct quire_pgfmt *format,
 		       uint64_t lowest, uint64_t end)
 {
 	const struct quire_pgfmt *fmt = FMT(format);
 	size_t i;
 
-	if (fmt != format || fmt->shift[0] != QUIRE_PAGE_SHIFT)
+	if (fmt != format || !fits_build(fmt) || fmt->shift[0] != QUIRE_PAGE_SHIFT)
 		return -QUIRE_EINVAL;
 	pt->q = q;
 	pt->fmt = fmt;
@@ -158,6 +172,7 @@ static int init_tables(struct quire *q, struct quire_pgtable *pt, const struct q
 	if (!pt->root)
 		return -QUIRE_ENOMEM;
 	table_prepare(pt, pt->root, root_level(fmt), 0);
+	pt->root_entries = table_entries(q, quire_page_to_pfn(q, pt->root));
 	if (fmt->root_fixed && fill_root(pt)) {
 		quire_pgtable_destroy(pt);
 		return -QUIRE_ENOMEM;
@@ -345,18 +360,27 @@ struct quire_page *quire_walk_table(struct quire_pgtable *pt, quire_uaddr_t addr
 				    void **entries)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
-	quire_pfn_t pfn = quire_page_to_pfn(pt->q, pt->root);
+	void *table = pt->root_entries;
+	quire_pfn_t pfn = 0;
 	unsigned level;
 
-	for (level = root_level(fmt); level > lowest; level--) {
-		void *table = table_entries(pt->q, pfn);
-		quire_pte_t pte = entry_load(fmt, table, entry_index(fmt, level, addr));
+	if (lowest == root_level(fmt)) {
+		*entries = table;
+		return pt->root;
+	}
+	/* A build that knows the levels, or how many there are at most, has a loop of known length. */
+	for (level = root_level(ENTRY_FMT(fmt)); level > lowest; level--) {
+		quire_pte_t pte;
 
+		if (level > root_level(fmt))
+			continue;
+		pte = entry_load(fmt, table, entry_index(fmt, level, addr));
 		if (!pte_is_table(fmt, pte))
 			return NULL;
 		pfn = pte_pfn(fmt, pte);
+		table = table_entries(pt->q, pfn);
 	}
-	*entries = table_entries(pt->q, pfn);
+	*entries = table;
 	return quire_pfn_to_page(pt->q, pfn);
 }
 
