@@ -294,6 +294,15 @@ uint64_t quire_pgtable_bytes(const struct quire_pgtable *pt);
 /* The leaf entry at addr, or 0; a look without a lock, under a grace period. */
 quire_pte_t quire_pgtable_peek(struct quire_pgtable *pt, quire_uaddr_t addr);
 
+/* A leaf table that was found without a lock; for as long as the grace period goes on. */
+struct quire_leaf {
+	struct quire_page *table; /* NULL: none */
+	void *entries;
+};
+
+/* The same; and the table in which it looked, for quire_cursor_seek_leaf(). */
+quire_pte_t quire_pgtable_peek_leaf(struct quire_pgtable *pt, quire_uaddr_t addr, struct quire_leaf *leaf);
+
 /* Walks all tables; the space must be quiet. */
 quire_broken_t quire_pgtable_check(struct quire_pgtable *pt);
 
@@ -352,6 +361,12 @@ bool quire_cursor_next_leaf(struct quire_cursor *c);
 
 /* Go to the leaf that covers addr; false if there is none (then no lock is held). */
 bool quire_cursor_seek(struct quire_cursor *c, quire_uaddr_t addr);
+
+/*
+ * The same from where quire_pgtable_peek_leaf() has been, for the same addr and in the same grace period: that table, if it still is one
+ * when it is locked. The cursor stands nowhere.
+ */
+bool quire_cursor_seek_leaf(struct quire_cursor *c, quire_uaddr_t addr, const struct quire_leaf *leaf);
 
 /*
  * Go to the table at level that covers addr, whose entries are large leaves, tables or empty: for the

@@ -20,6 +20,7 @@
  * Sources: mmap(2), sigaction(2), Intel SDM vol. 3A 4.7; how Linux 6.18 answers, tried out.
  */
 #include <mm/fault.h>
+#include <pgtable/cursor.h>
 #include <vma/policy.h>
 
 /* ---- What an attempt holds --------------------------------------------------------------- */
@@ -44,6 +45,7 @@ void quire_fault_init(struct quire_fault *f, struct quire_mm *mm, quire_uaddr_t 
 	f->frame_is_zero = false;
 	f->populated = false;
 	f->in_grace = false;
+	f->leaf.table = NULL;
 	f->cursor_open = false;
 	f->page = NULL;
 	f->locked = NULL;
@@ -71,6 +73,7 @@ void quire_fault_leave_grace(struct quire_fault *f)
 	quire_assert(f->q, f->in_grace);
 	quire_grace_leave(f->q);
 	f->in_grace = false;
+	f->leaf.table = NULL;
 }
 
 void quire_fault_close_cursor(struct quire_fault *f)
@@ -215,7 +218,7 @@ enum quire_outcome quire_fault_lock_leaf(struct quire_fault *f, quire_uaddr_t st
 	quire_assert(f->q, f->in_grace && !f->cursor_open);
 	quire_cursor_open(&f->c, &f->mm->pt, start, end, 0);
 	f->cursor_open = true;
-	if (!quire_cursor_seek(&f->c, f->addr)) {
+	if (!quire_cursor_seek_leaf(&f->c, f->addr, &f->leaf)) {
 		quire_fault_close_cursor(f);
 		return quire_fault_make_leaf(f);
 	}
@@ -294,7 +297,7 @@ void quire_fault_set_frame(struct quire_fault *f)
 		bits |= QUIRE_PTE_DIRTY;
 	quire_page_make_anon(f->vma, page, f->addr);
 	bits |= quire_lock_bit(f->vma, page);
-	quire_cursor_set(&f->c, f->addr, quire_pte_make(fmt, quire_page_to_pfn(f->q, page), bits));
+	leaf_fill(&f->c, f->addr, pte_make(fmt, quire_page_to_pfn(f->q, page), bits));
 	f->frame = NULL;
 }
 
@@ -306,8 +309,8 @@ static enum quire_outcome attempt(struct quire_fault *f)
 
 	if (r)
 		return r;
-	f->entry = quire_pgtable_peek(&f->mm->pt, f->addr);
-	switch (quire_pte_kind(f->mm->pt.fmt, f->entry)) {
+	f->entry = quire_pgtable_peek_leaf(&f->mm->pt, f->addr, &f->leaf);
+	switch (pte_kind(f->mm->pt.fmt, f->entry)) {
 	case QUIRE_PTE_EMPTY:
 		return quire_vma_is_anonymous(f->vma) ? quire_fault_anon_empty(f)
 						      : quire_fault_file_empty(f);

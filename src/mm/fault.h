@@ -39,6 +39,7 @@ struct quire_fault {
 	uint64_t pgoff;		/* quire_linear_page_index() of addr */
 	quire_ptebits_t rights; /* of the area's entries: quire_vma_ptebits() */
 	quire_pte_t entry;	/* what stood at addr when we looked */
+	struct quire_leaf leaf; /* where; while the grace period goes on */
 	bool droppable;		/* the area is QUIRE_VM_DROPPABLE */
 	bool growable;		/* no area, but a stack above */
 	bool exec_denied;	/* a fetch without the right: served as a read, then refused */

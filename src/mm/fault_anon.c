@@ -14,6 +14,7 @@
  * Who wants to write in between waits for the page lock.
  */
 #include <mm/fault.h>
+#include <pgtable/cursor.h>
 
 /* ---- Demand zero ------------------------------------------------------------------------- */
 
@@ -30,12 +31,12 @@ static enum quire_outcome map_zero_page(struct quire_fault *f)
 
 	if (r)
 		return r;
-	if (quire_cursor_get(&f->c, f->addr) != 0)
+	if (leaf_get(&f->c, f->addr) != 0)
 		return QUIRE_FAULT_DONE;
-	quire_cursor_set(&f->c, f->addr,
-			 quire_pte_make(fmt, quire_page_to_pfn(f->q, f->q->pages.zero_page),
-					(f->rights & ~QUIRE_PTE_WRITE) | QUIRE_PTE_SPECIAL |
-						QUIRE_PTE_ACCESSED));
+	leaf_fill(
+		&f->c, f->addr,
+		pte_make(fmt, quire_page_to_pfn(f->q, f->q->pages.zero_page),
+			 (f->rights & ~QUIRE_PTE_WRITE) | QUIRE_PTE_SPECIAL | QUIRE_PTE_ACCESSED));
 	return QUIRE_FAULT_DONE;
 }
 
@@ -54,7 +55,7 @@ enum quire_outcome quire_fault_anon_empty(struct quire_fault *f)
 	r = quire_fault_lock_leaf(f, f->addr, f->addr + QUIRE_PAGE_SIZE);
 	if (r)
 		return r;
-	if (quire_cursor_get(&f->c, f->addr) != 0)
+	if (leaf_get(&f->c, f->addr) != 0)
 		return QUIRE_FAULT_DONE;
 	if (quire_fault_waits_for_fork(f))
 		return QUIRE_FAULT_WAIT;
@@ -67,7 +68,7 @@ enum quire_outcome quire_fault_anon_empty(struct quire_fault *f)
 /* The bytes behind entry into f->frame. f->page, if there is one, is held. */
 static enum quire_outcome fill_frame(struct quire_fault *f, quire_pte_t entry)
 {
-	quire_pfn_t pfn = quire_pte_pfn(f->mm->pt.fmt, entry);
+	quire_pfn_t pfn = pte_pfn(f->mm->pt.fmt, entry);
 	struct quire_page *from = f->page;
 	enum quire_outcome r;
 
@@ -97,13 +98,14 @@ static void replace_by_frame(struct quire_fault *f)
 	quire_page_make_anon(f->vma, page, f->addr);
 	bits |= quire_lock_bit(f->vma, page);
 	old = quire_cursor_replace(&f->c, f->addr,
-				   quire_pte_make(fmt, quire_page_to_pfn(f->q, page), bits));
+				   pte_make(fmt, quire_page_to_pfn(f->q, page), bits));
 	if (old_page) {
-		if (old_kind != QUIRE_RSS_ANON && quire_pte_has(fmt, old, QUIRE_PTE_ACCESSED) &&
+		if (old_kind != QUIRE_RSS_ANON && pte_has(fmt, old, QUIRE_PTE_ACCESSED) &&
 		    !quire_page_test(old_page, QUIRE_PG_REFERENCED))
 			quire_page_set(old_page, QUIRE_PG_REFERENCED);
 		quire_rss_add(f->mm, old_kind, -1);
-		quire_page_unmapped(f->q, old_page, quire_pte_bits(fmt, old));
+		quire_page_unmapped(f->q, old_page,
+				    pte_has(fmt, old, QUIRE_PTE_LOCKED) ? QUIRE_PTE_LOCKED : 0);
 		quire_cursor_put_page(&f->c, old_page);
 		(void)quire_page_put(f->q, old_page); /* the entry's reference is in the gather */
 	}
@@ -141,12 +143,10 @@ static enum quire_outcome copy_on_write(struct quire_fault *f, quire_pte_t entry
 	r = quire_fault_lock_leaf(f, f->addr, f->addr + QUIRE_PAGE_SIZE);
 	if (r)
 		return r;
-	now = quire_cursor_get(&f->c, f->addr);
-	if (quire_pte_kind(fmt, now) != QUIRE_PTE_PAGE ||
-	    quire_pte_pfn(fmt, now) != quire_pte_pfn(fmt, entry) ||
-	    quire_pte_has(fmt, now, QUIRE_PTE_SPECIAL) !=
-		    quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL) ||
-	    quire_pte_has(fmt, now, QUIRE_PTE_WRITE))
+	now = leaf_get(&f->c, f->addr);
+	if (pte_kind(fmt, now) != QUIRE_PTE_PAGE || pte_pfn(fmt, now) != pte_pfn(fmt, entry) ||
+	    pte_has(fmt, now, QUIRE_PTE_SPECIAL) != pte_has(fmt, entry, QUIRE_PTE_SPECIAL) ||
+	    pte_has(fmt, now, QUIRE_PTE_WRITE))
 		return QUIRE_FAULT_DONE;
 	if (quire_fault_waits_for_fork(f))
 		return QUIRE_FAULT_WAIT;
@@ -162,7 +162,7 @@ static enum quire_outcome copy_on_write(struct quire_fault *f, quire_pte_t entry
  */
 static void add_rights(struct quire_fault *f, quire_pte_t entry, quire_ptebits_t bits)
 {
-	quire_pte_t more = quire_pte_add(f->mm->pt.fmt, entry, bits);
+	quire_pte_t more = pte_changed(f->mm->pt.fmt, pte_addition(f->mm->pt.fmt, bits), entry);
 
 	if (more != entry)
 		quire_cursor_set(&f->c, f->addr, more);
@@ -188,10 +188,10 @@ bool quire_fault_shares_anon(struct quire_fault *f, quire_pte_t entry)
 	const struct quire_pgfmt *fmt = f->mm->pt.fmt;
 	struct quire_page *page;
 
-	if (quire_pte_kind(fmt, entry) != QUIRE_PTE_PAGE ||
-	    quire_pte_has(fmt, entry, QUIRE_PTE_SPECIAL) || (f->vma->flags & QUIRE_VM_SHARED))
+	if (pte_kind(fmt, entry) != QUIRE_PTE_PAGE || pte_has(fmt, entry, QUIRE_PTE_SPECIAL) ||
+	    (f->vma->flags & QUIRE_VM_SHARED))
 		return false;
-	page = quire_pfn_to_page(f->q, quire_pte_pfn(fmt, entry));
+	page = quire_pfn_to_page(f->q, pte_pfn(fmt, entry));
 	return page && (quire_load(&page->flags) & (QUIRE_PG_KIND_MASK | QUIRE_PG_EXCLUSIVE)) ==
 			       QUIRE_PAGE_ANON;
 }
@@ -266,25 +266,23 @@ enum quire_outcome quire_fault_present(struct quire_fault *f)
 	const struct quire_pgfmt *fmt = f->mm->pt.fmt;
 	enum quire_outcome r = quire_fault_lock_leaf(f, f->addr, f->addr + QUIRE_PAGE_SIZE);
 	struct quire_page *page = NULL;
-	quire_ptebits_t has;
 	quire_pte_t entry;
 
 	if (r)
 		return r;
-	entry = quire_cursor_get(&f->c, f->addr);
-	if (quire_pte_kind(fmt, entry) != QUIRE_PTE_PAGE)
+	entry = leaf_get(&f->c, f->addr);
+	if (pte_kind(fmt, entry) != QUIRE_PTE_PAGE)
 		return QUIRE_FAULT_DONE;
-	has = quire_pte_bits(fmt, entry);
 	if (!quire_fault_is_write(f) && !(f->unshares && quire_fault_shares_anon(f, entry))) {
 		add_rights(f, entry, f->rights | QUIRE_PTE_ACCESSED);
 		return QUIRE_FAULT_DONE;
 	}
-	if (has & QUIRE_PTE_WRITE) {
+	if (pte_page_has(fmt, entry, QUIRE_PTE_WRITE)) {
 		add_rights(f, entry, f->rights | QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY);
 		return QUIRE_FAULT_DONE;
 	}
-	if (!(has & QUIRE_PTE_SPECIAL))
-		page = quire_pfn_to_page(f->q, quire_pte_pfn(fmt, entry));
+	if (!pte_page_has(fmt, entry, QUIRE_PTE_SPECIAL))
+		page = quire_pfn_to_page(f->q, pte_pfn(fmt, entry));
 	if (f->vma->flags & QUIRE_VM_SHARED)
 		return write_shared(f, entry, page);
 	if (page && quire_page_kind(page) == QUIRE_PAGE_ANON)

@@ -101,6 +101,13 @@ static void flush_gather(struct quire_cursor *c)
 	reset_gather(c);
 }
 
+/* Then flush_gather() has nothing to do. */
+static bool nothing_gathered(const struct quire_cursor *c)
+{
+	return !(c->flags & QUIRE_CURSOR_TAKES) && c->flush_start >= c->flush_end && !c->nr_pages &&
+	       quire_list_empty(&c->tables);
+}
+
 void quire_cursor_put_page(struct quire_cursor *c, struct quire_page *page)
 {
 	struct quire *q = c->pt->q;
@@ -147,7 +154,7 @@ void quire_cursor_open(struct quire_cursor *c, struct quire_pgtable *pt, quire_u
 	reset_gather(c);
 }
 
-static void leave_leaf(struct quire_cursor *c)
+static inline void leave_leaf(struct quire_cursor *c)
 {
 	bool trim;
 
@@ -237,6 +244,21 @@ bool quire_cursor_seek(struct quire_cursor *c, quire_uaddr_t addr)
 	return seek(c, addr, 0);
 }
 
+bool quire_cursor_seek_leaf(struct quire_cursor *c, quire_uaddr_t addr, const struct quire_leaf *leaf)
+{
+	struct quire *q = c->pt->q;
+
+	quire_assert(q, !c->leaf && addr >= c->start && addr < c->end);
+	if (quire_likely(leaf->table)) {
+		quire_assert(q, quire_in_grace(q));
+		if (lock_if_linked(q, leaf->table)) {
+			enter_leaf(c, leaf->table, 0, leaf->entries, addr);
+			return true;
+		}
+	}
+	return quire_cursor_seek(c, addr);
+}
+
 bool quire_cursor_seek_level(struct quire_cursor *c, quire_uaddr_t addr, unsigned level)
 {
 	quire_assert(c->pt->q, level <= root_level(FMT(c->pt->fmt)));
@@ -251,7 +273,8 @@ void quire_cursor_leave(struct quire_cursor *c)
 void quire_cursor_close(struct quire_cursor *c)
 {
 	leave_leaf(c);
-	flush_gather(c);
+	if (!nothing_gathered(c))
+		flush_gather(c);
 }
 
 /* ---- Entries ----------------------------------------------------------------------------- */

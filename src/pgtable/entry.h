@@ -88,8 +88,8 @@ static inline quire_pte_t pte_absorb_dirty(const struct quire_pgfmt *fmt, quire_
 }
 
 /* Of an entry that is known to map a page: quire_pte_has(). */
-static inline bool pte_page_has(const struct quire_pgfmt *format, quire_pte_t pte,
-				quire_ptebits_t bits)
+static inline __attribute__((always_inline)) bool
+pte_page_has(const struct quire_pgfmt *format, quire_pte_t pte, quire_ptebits_t bits)
 {
 	const struct quire_pgfmt *fmt = ENTRY_FMT(format);
 	quire_pte_t grant = 0, deny = 0;
@@ -131,8 +131,8 @@ struct pte_change {
  * Sets what giving sets and taking denies, clears the reverse; formats have no bit in two places, so the order does
  * not matter.
  */
-static inline struct pte_change pte_change(const struct quire_pgfmt *format, quire_ptebits_t give,
-					   quire_ptebits_t take)
+static inline __attribute__((always_inline)) struct pte_change
+pte_change(const struct quire_pgfmt *format, quire_ptebits_t give, quire_ptebits_t take)
 {
 	const struct quire_pgfmt *fmt = ENTRY_FMT(format);
 	struct pte_change c = {0, 0, 0, 0};
@@ -208,19 +208,26 @@ static inline quire_pte_t pte_changed(const struct quire_pgfmt *format, struct p
 	return (pte & ~c.hide) | c.show;
 }
 
+/* quire_pte_make(): an entry that says nothing, and then what is given. */
 static inline quire_pte_t pte_make(const struct quire_pgfmt *format, quire_pfn_t pfn,
 				   quire_ptebits_t bits)
 {
 	const struct quire_pgfmt *fmt = ENTRY_FMT(format);
+	struct pte_change c = pte_change(fmt, 0, ALL_PTE_BITS);
 	quire_pte_t pte = ((pfn << quire_ffs64(fmt->address)) & fmt->address) | fmt->leaf;
 
 	if (!(bits & QUIRE_PTE_READ))
 		bits &= ~RIGHTS;
-	return pte_changed(
-		fmt,
-		pte_change_presence(fmt, pte_change(fmt, bits & ALL_PTE_BITS, ALL_PTE_BITS & ~bits),
-				    (bits & QUIRE_PTE_READ) != 0),
-		pte);
+	pte = (pte & ~c.clear) | c.set;
+#define GIVE(i)                                                                                    \
+	if (bits >> (i)&1)                                                                         \
+		pte = (pte & ~fmt->bit[i].deny) | fmt->bit[i].grant;
+	FOR_EACH_PTE_BIT(GIVE)
+#undef GIVE
+	return pte_changed(fmt,
+			   pte_change_presence(fmt, (struct pte_change){0, 0, 0, 0},
+					       (bits & QUIRE_PTE_READ) != 0),
+			   pte);
 }
 
 #endif

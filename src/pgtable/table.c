@@ -356,8 +356,8 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt)
 
 /* ---- Walks without a lock ---------------------------------------------------------------- */
 
-struct quire_page *quire_walk_table(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned lowest,
-				    void **entries)
+static inline struct quire_page *walk_table(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned lowest,
+					    void **entries)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	void *table = pt->root_entries;
@@ -382,6 +382,11 @@ struct quire_page *quire_walk_table(struct quire_pgtable *pt, quire_uaddr_t addr
 	}
 	*entries = table;
 	return quire_pfn_to_page(pt->q, pfn);
+}
+
+struct quire_page *quire_walk_table(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned lowest, void **entries)
+{
+	return lowest == 0 ? walk_table(pt, addr, 0, entries) : walk_table(pt, addr, lowest, entries);
 }
 
 /*
@@ -431,15 +436,23 @@ struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t 
 	return NULL;
 }
 
-quire_pte_t quire_pgtable_peek(struct quire_pgtable *pt, quire_uaddr_t addr)
+quire_pte_t quire_pgtable_peek_leaf(struct quire_pgtable *pt, quire_uaddr_t addr, struct quire_leaf *leaf)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
-	void *entries;
 
 	quire_assert(pt->q, quire_in_grace(pt->q));
-	if (addr < pt->lowest || addr >= pt->end || !quire_walk_table(pt, addr, 0, &entries))
+	leaf->table = NULL;
+	if (addr < pt->lowest || addr >= pt->end)
 		return 0;
-	return entry_load(fmt, entries, entry_index(fmt, 0, addr));
+	leaf->table = walk_table(pt, addr, 0, &leaf->entries);
+	return leaf->table ? entry_load(fmt, leaf->entries, entry_index(fmt, 0, addr)) : 0;
+}
+
+quire_pte_t quire_pgtable_peek(struct quire_pgtable *pt, quire_uaddr_t addr)
+{
+	struct quire_leaf leaf;
+
+	return quire_pgtable_peek_leaf(pt, addr, &leaf);
 }
 
 quire_pte_t quire_pgtable_lookup(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned *level)

@@ -252,29 +252,13 @@ WRAPPED(void, quire_port_wait, struct quire *q, const uint32_t *word, uint32_t v
 	__atomic_store_n(waits, 0, __ATOMIC_RELEASE);
 }
 
-WRAPPED(quire_pte_t, quire_pgtable_peek, struct quire_pgtable *pt, quire_uaddr_t addr)
+WRAPPED(quire_pte_t, quire_pgtable_peek_leaf, struct quire_pgtable *pt, quire_uaddr_t addr,
+	struct quire_leaf *leaf)
 {
-	quire_pte_t pte = __real_quire_pgtable_peek(pt, addr);
+	quire_pte_t pte = __real_quire_pgtable_peek_leaf(pt, addr, leaf);
 
 	now(LOOKED_UP);
 	return pte;
-}
-
-WRAPPED(bool, quire_cursor_seek, struct quire_cursor *c, quire_uaddr_t addr)
-{
-	if (!c->leaf)
-		now(TO_LEAF);
-	return __real_quire_cursor_seek(c, addr);
-}
-
-WRAPPED(struct quire_page *, quire_walk_table, struct quire_pgtable *pt, quire_uaddr_t addr,
-	unsigned level, void **entries)
-{
-	struct quire_page *leaf = __real_quire_walk_table(pt, addr, level, entries);
-
-	if (leaf)
-		now(WALKED);
-	return leaf;
 }
 
 WRAPPED(void, quire_page_copy, struct quire *q, struct quire_page *to, struct quire_page *from)

@@ -59,9 +59,7 @@ void say(bool *cond);
 
 enum moment {
 	FLUSH,	     /* quire_port_tlb_flush(): nothing has been flushed yet */
-	LOOKED_UP,   /* a fault has found its area, and looked at the entry without a lock */
-	TO_LEAF,     /* a cursor is about to lock a leaf: not in a walk of its own yet */
-	WALKED,	     /* a cursor knows its leaf, and is about to lock it */
+	LOOKED_UP,   /* a fault knows its area and its leaf, and has looked at the entry without a lock */
 	COPIED,	     /* a page has been copied */
 	FOUND_PAGE,  /* a page of a cache has been found, and not been locked */
 	DROPPING,    /* the same by who goes through a cache to drop or write pages */

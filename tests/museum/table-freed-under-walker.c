@@ -49,9 +49,9 @@ static void a_fault_writes_to_tables_alone(void **state)
 	(void)state;
 	map_at(0, 2, "rw");
 	set(P(1), 1);
-	at(WALKED, 0, other_cpu_drops_and_takes);
+	at(LOOKED_UP, 0, other_cpu_drops_and_takes);
 	set(P(0), 2);
-	must(came(WALKED), "the fault did not look for its table");
+	must(came(LOOKED_UP), "the fault did not look for its table");
 	for (unsigned i = 0; i < NR_TAKEN; i++) {
 		must(is_zero(taken[i]) && quire_load(&taken[i]->maps) == 0,
 		     "a fault wrote to a page that had been a table");
