@@ -198,6 +198,16 @@ static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *ent
 	return i;
 }
 
+/* entry_load(), of which an empty entry costs little. */
+static inline quire_pte_t entry_load_used(const struct quire_pgfmt *fmt, const void *entries, unsigned i)
+{
+#if defined(__i386__)
+	if (!entry_is_used(fmt, entries, i))
+		return 0;
+#endif
+	return entry_load(fmt, entries, i);
+}
+
 /* ---- Tables ------------------------------------------------------------------------------ */
 
 /* An entry above level 0 that points to a table. */

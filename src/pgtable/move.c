@@ -16,33 +16,64 @@
 /* A suspended entry still has USER, which a page that nobody may touch does not have. */
 static bool is_suspended(const struct quire_pgfmt *fmt, quire_pte_t pte)
 {
-	quire_ptebits_t bits = quire_pte_bits(fmt, pte);
+	return !pte_present(fmt, pte) && pte_has(fmt, pte, QUIRE_PTE_USER);
+}
 
-	return (bits & QUIRE_PTE_USER) && !(bits & QUIRE_PTE_READ);
+#define BLOCK 4 /* entries that are looked at together, most of which are alike */
+
+/* Returns what stood there. */
+static inline quire_pte_t suspend_entry(const struct quire_pgfmt *fmt, void *entries, unsigned i)
+{
+	quire_pte_t pte = entry_load_used(fmt, entries, i);
+
+	if (pte_present(fmt, pte)) {
+		const struct pte_change hidden = pte_removal(fmt, QUIRE_PTE_READ);
+
+		while (!entry_cmpxchg(fmt, entries, i, &pte, pte_changed(fmt, hidden, pte)))
+			;
+	}
+	return pte;
+}
+
+/*
+ * All of the leaf that the cursor has to do with. The range that is marked for the flush is of whole blocks; their
+ * entries taken together look present if any is.
+ */
+static void suspend_leaf(struct quire_cursor *c)
+{
+	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
+	const unsigned first = entry_index(fmt, 0, c->leaf_start);
+	const unsigned end = entry_index(fmt, 0, c->leaf_end - 1) + 1;
+	unsigned i, next, from = end, to = end;
+	void *entries = c->entries;
+
+	for (i = first; i < end; i = next) {
+		quire_pte_t any = suspend_entry(fmt, entries, i);
+
+		next = i + 1;
+		if (i + BLOCK <= end) {
+			any |= suspend_entry(fmt, entries, i + 1);
+			any |= suspend_entry(fmt, entries, i + 2);
+			any |= suspend_entry(fmt, entries, i + 3);
+			next = i + BLOCK;
+		}
+		if (pte_present(fmt, any)) {
+			from = from < end ? from : i;
+			to = next;
+		}
+	}
+	if (from < end)
+		gather_mark(c, c->leaf_start + ((uint64_t)(from - first) << QUIRE_PAGE_SHIFT),
+			    c->leaf_start + ((uint64_t)(to - first) << QUIRE_PAGE_SHIFT));
 }
 
 static void suspend(struct quire_pgtable *pt, quire_uaddr_t start, quire_uaddr_t end)
 {
-	const struct quire_pgfmt *fmt = FMT(pt->fmt);
 	struct quire_cursor c;
-	quire_uaddr_t addr;
 
 	quire_cursor_open(&c, pt, start, end, QUIRE_CURSOR_TAKES);
-	while (quire_cursor_next_leaf(&c)) {
-		addr = c.leaf_start;
-		while ((addr = quire_cursor_next_used(&c, addr)) < c.leaf_end) {
-			unsigned i = entry_index(fmt, 0, addr);
-			quire_pte_t pte = entry_load(fmt, c.entries, i);
-
-			if (pte_present(fmt, pte)) {
-				while (!entry_cmpxchg(fmt, c.entries, i, &pte,
-						      quire_pte_remove(fmt, pte, QUIRE_PTE_READ)))
-					;
-				gather_mark(&c, addr, addr + QUIRE_PAGE_SIZE);
-			}
-			addr += QUIRE_PAGE_SIZE;
-		}
-	}
+	while (quire_cursor_next_leaf(&c))
+		suspend_leaf(&c);
 	quire_cursor_close(&c);
 }
 
@@ -85,31 +116,77 @@ static bool lock_both(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_
 	return both;
 }
 
+/* Not present, so the hardware does not write it: a store is enough. */
+static inline void carry_suspended(const struct quire_pgfmt *fmt, quire_pte_t pte, void *src,
+				   unsigned from, void *dst, unsigned to)
+{
+	entry_store(fmt, dst, to, pte_changed(fmt, pte_addition(fmt, QUIRE_PTE_READ), pte));
+	entry_store(fmt, src, from, 0);
+}
+
+/* BLOCK entries, if all of them are suspended. */
+static inline bool carry_block(const struct quire_pgfmt *fmt, void *src, unsigned from, void *dst,
+			       unsigned to)
+{
+	quire_pte_t a = entry_load_used(fmt, src, from), b = entry_load_used(fmt, src, from + 1);
+	quire_pte_t c = entry_load_used(fmt, src, from + 2),
+		    d = entry_load_used(fmt, src, from + 3);
+
+	if (!is_suspended(fmt, a) || !is_suspended(fmt, b) || !is_suspended(fmt, c) ||
+	    !is_suspended(fmt, d))
+		return false;
+	carry_suspended(fmt, a, src, from, dst, to);
+	carry_suspended(fmt, b, src, from + 1, dst, to + 1);
+	carry_suspended(fmt, c, src, from + 2, dst, to + 2);
+	carry_suspended(fmt, d, src, from + 3, dst, to + 3);
+	return true;
+}
+
+/* The number of entries that went over: 1 or 0; -1: it was present. */
+static int carry_entry(const struct quire_pgfmt *fmt, void *src, unsigned from, void *dst,
+		       unsigned to)
+{
+	quire_pte_t pte = entry_load_used(fmt, src, from);
+
+	if (!pte)
+		return 0;
+	if (pte_present(fmt, pte))
+		return -1;
+	if (is_suspended(fmt, pte))
+		pte = pte_changed(fmt, pte_addition(fmt, QUIRE_PTE_READ), pte);
+	entry_store(fmt, dst, to, pte);
+	entry_store(fmt, src, from, 0);
+	return 1;
+}
+
 /* nr entries, all within one table on either side, both locked. False if one was present. */
 static bool carry_entries(struct quire_pgtable *pt, struct end *src, unsigned from, struct end *dst,
 			  unsigned to, unsigned nr)
 {
 	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	void *in = src->entries, *out = dst->entries;
 	bool all = true;
-	unsigned i;
+	int carried = 0;
+	unsigned i = 0;
 
-	for (i = entry_scan(fmt, src->entries, from, from + nr - 1); i < from + nr;
-	     i = entry_scan(fmt, src->entries, i + 1, from + nr - 1)) {
-		quire_pte_t pte = entry_load(fmt, src->entries, i);
+	quire_assert(pt->q, entry_scan(fmt, out, to, to + nr - 1) == to + nr);
+	while (i < nr) {
+		int done;
 
-		if (pte_present(fmt, pte)) {
-			all = false;
+		if (i + BLOCK <= nr && carry_block(fmt, in, from + i, out, to + i)) {
+			carried += BLOCK;
+			i += BLOCK;
 			continue;
 		}
-		if (is_suspended(fmt, pte))
-			pte = quire_pte_add(fmt, pte, QUIRE_PTE_READ);
-		quire_assert(pt->q, entry_load(fmt, dst->entries, to + (i - from)) == 0);
-		/* Not present, so the hardware does not write it: a store is enough. */
-		entry_store(fmt, dst->entries, to + (i - from), pte);
-		table_count(dst->leaf, 1);
-		entry_store(fmt, src->entries, i, 0);
-		table_count(src->leaf, -1);
+		done = carry_entry(fmt, in, from + i, out, to + i);
+		all &= done >= 0;
+		carried += done > 0;
+		/* Empty: perhaps far. */
+		i = done ? i + 1 : entry_scan(fmt, in, from + i, from + nr - 1) - from;
 	}
+	/* Nobody counts without the locks. */
+	table_count(dst->leaf, carried);
+	table_count(src->leaf, -carried);
 	return all;
 }
 

@@ -401,35 +401,47 @@ struct quire_page *quire_walk_next_leaf(struct quire_pgtable *pt, quire_uaddr_t 
 	const quire_pfn_t root = quire_page_to_pfn(pt->q, pt->root);
 
 	while (*addr < end) {
+		void *table = pt->root_entries;
 		quire_pfn_t pfn = root;
 		unsigned level;
 
-		for (level = root_level(fmt); level > 0; level--) {
-			void *table = table_entries(pt->q, pfn);
-			uint64_t base = table_base(fmt, level, *addr);
-			uint64_t last = base + ((UINT64_C(1) << table_shift(fmt, level)) - 1);
-			uint64_t last_addr = last < end - 1 ? last : end - 1;
+		/* As in walk_table(). */
+		for (level = root_level(ENTRY_FMT(fmt)); level > 0; level--) {
 			unsigned first = entry_index(fmt, level, *addr);
-			unsigned last_index = entry_index(fmt, level, last_addr);
-			unsigned i = entry_scan(fmt, table, first, last_index);
+			unsigned last_index, i;
+			uint64_t base, last, last_addr;
 			quire_pte_t pte;
 
+			if (level > root_level(fmt))
+				continue;
+			pte = entry_load(fmt, table, first);
+			if (quire_likely(pte_is_table(fmt, pte))) {
+				pfn = pte_pfn(fmt, pte);
+				table = table_entries(pt->q, pfn);
+				continue;
+			}
+			base = table_base(fmt, level, *addr);
+			last = base + ((UINT64_C(1) << table_shift(fmt, level)) - 1);
+			last_addr = last < end - 1 ? last : end - 1;
+			last_index = entry_index(fmt, level, last_addr);
+			i = entry_scan(fmt, table, first, last_index);
 			if (i > last_index) {
 				*addr = last_addr + 1;
 				break;
 			}
 			if (i > first)
-				*addr = base + ((uint64_t)i << fmt->shift[level]);
+				*addr = base + ((uint64_t)i << ENTRY_FMT(fmt)->shift[level]);
 			pte = entry_load(fmt, table, i);
 			if (!pte_is_table(fmt, pte)) {
 				/* A large leaf, or unlinked since the scan. */
-				*addr = base + ((uint64_t)(i + 1) << fmt->shift[level]);
+				*addr = base + ((uint64_t)(i + 1) << ENTRY_FMT(fmt)->shift[level]);
 				break;
 			}
 			pfn = pte_pfn(fmt, pte);
+			table = table_entries(pt->q, pfn);
 		}
 		if (level == 0) {
-			*entries = table_entries(pt->q, pfn);
+			*entries = table;
 			return quire_pfn_to_page(pt->q, pfn);
 		}
 	}
