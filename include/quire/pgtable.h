@@ -92,7 +92,8 @@ struct quire_pgfmt {
 					  * normal memory, shared by all CPUs */
 	quire_pte_t table;	/* what an entry that points to a table has set */
 	quire_pte_t table_root; /* ditto in the root */
-	quire_pte_t table_mask; /* an upper entry that agrees with table in these is one */
+	quire_pte_t table_mask; /* an upper entry that agrees with table in these is one; the lowest that is in
+				 * present too: without it, it is one that the hardware does not use */
 	struct quire_ptebit bit[QUIRE_PTE_NR_BITS]; /* in the order of QUIRE_PTE_* */
 	struct quire_pteveto veto[QUIRE_NR_VETOES]; /* the first whose set is 0 ends them */
 	quire_pte_t clean;	  /* 0, or the veto that keeps stores from pages that are not
@@ -177,6 +178,8 @@ struct quire_pgtable {
 	uint64_t flushes; /* TLB flushes asked for; atomic; for statistics */
 	uint32_t taking;  /* cursors with QUIRE_CURSOR_TAKES that have not flushed all
 					    * that they took; atomic */
+	uint32_t moving;  /* leaf tables have gone to another place, and CPUs may still find them at the old
+			   * one; atomic */
 	struct quire_list link; /* of spaces whose roots have copies of the kernel's large leaves; the kernel's is the
 				 * head; under its root's lock */
 };
@@ -283,7 +286,8 @@ int quire_tables_populate_like(struct quire_pgtable *pt, quire_uaddr_t from, qui
  * makes new entries at either. Cannot fail. May sleep.
  * While it runs, an entry at the source may read as PAGE without READ (hardware cannot use it);
  * each stands at one of its two places at any time, and both are changed under both leaf locks,
- * which are taken in address order.
+ * which are taken in address order. Where both ranges have the same offset in a leaf table, whole tables change places with
+ * the empty ones at the destination; the hardware sees them there after the flush.
  */
 void quire_tables_move(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to,
 		       uint64_t len);

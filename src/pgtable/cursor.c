@@ -67,6 +67,11 @@ void quire_pgtable_flush(struct quire_pgtable *pt, quire_uaddr_t start, quire_ua
 		flush_tlbs(pt, start, end, 0, false);
 }
 
+void quire_flush_space(struct quire_pgtable *pt)
+{
+	flush_tlbs(pt, 0, UINT64_MAX, 0, true);
+}
+
 /*
  * An entry that we found empty, or without the right that we came for, may have been changed by
  * somebody who is about to flush: who asked us must not be told before that that it is done.
@@ -87,6 +92,13 @@ static void flush_gather(struct quire_cursor *c)
 		c->flush_start = c->start;
 		c->flush_end = c->end;
 		c->flush_level = 0;
+	}
+	/* What we took out of a table CPUs may still have at the place from which it came. */
+	if (quire_unlikely(quire_load_acquire(&c->pt->moving) != 0)) {
+		c->flush_start = 0;
+		c->flush_end = UINT64_MAX;
+		c->flush_level = 0;
+		c->flush_tables = true;
 	}
 	if (c->flush_start < c->flush_end && !(c->flags & QUIRE_CURSOR_LAZY))
 		flush_tlbs(c->pt, c->flush_start, c->flush_end, c->flush_level, c->flush_tables);
@@ -117,17 +129,14 @@ void quire_cursor_put_page(struct quire_cursor *c, struct quire_page *page)
 	if (c->nr_pages < QUIRE_GATHER_PAGES)
 		return;
 	if (c->leaf) {
-		/*
-		 * One entry more than there are keeps the table from being trimmed while it is
-		 * unlocked.
-		 */
-		table_count(c->leaf, 1);
+		/* Neither trimmed nor moved while it is unlocked. */
+		table_count(c->leaf, TABLE_PARKED);
 		quire_spin_unlock(q, table_lock(c->leaf));
 	}
 	flush_gather(c);
 	if (c->leaf) {
 		quire_spin_lock(q, table_lock(c->leaf));
-		table_count(c->leaf, -1);
+		table_count(c->leaf, -TABLE_PARKED);
 	}
 }
 
@@ -184,13 +193,18 @@ static void enter_leaf(struct quire_cursor *c, struct quire_page *leaf, unsigned
 	c->pos = c->leaf_end;
 }
 
-/* The table is still linked once its lock is ours, and then stays so; else look again. */
-static bool lock_if_linked(struct quire *q, struct quire_page *leaf)
+/*
+ * The table is still linked, and where we found it, once its lock is ours, and then stays so; else look again.
+ */
+static bool lock_if_linked(struct quire_pgtable *pt, struct quire_page *table, unsigned level, quire_uaddr_t addr)
 {
-	quire_spin_lock(q, table_lock(leaf));
-	if (quire_likely(!table_is_stale(leaf)))
+	struct quire *q = pt->q;
+
+	quire_spin_lock(q, table_lock(table));
+	if (quire_likely(!table_is_stale(table) &&
+			 (level > 0 || quire_load(&table->index) == table_base(FMT(pt->fmt), 0, addr))))
 		return true;
-	quire_spin_unlock(q, table_lock(leaf));
+	quire_spin_unlock(q, table_lock(table));
 	return false;
 }
 
@@ -206,7 +220,7 @@ bool quire_cursor_next_leaf(struct quire_cursor *c)
 	quire_grace_enter(q);
 	do {
 		leaf = quire_walk_next_leaf(c->pt, &addr, c->end, &entries);
-	} while (leaf && !lock_if_linked(q, leaf));
+	} while (leaf && !lock_if_linked(c->pt, leaf, 0, addr));
 	quire_grace_leave(q);
 	if (!leaf) {
 		c->pos = c->end;
@@ -229,7 +243,7 @@ static bool seek(struct quire_cursor *c, quire_uaddr_t addr, unsigned level)
 	quire_grace_enter(q);
 	do {
 		leaf = quire_walk_table(c->pt, addr, level, &entries);
-	} while (leaf && !lock_if_linked(q, leaf));
+	} while (leaf && !lock_if_linked(c->pt, leaf, level, addr));
 	quire_grace_leave(q);
 	if (!leaf) {
 		c->pos = quire_page_down(addr);
@@ -251,7 +265,7 @@ bool quire_cursor_seek_leaf(struct quire_cursor *c, quire_uaddr_t addr, const st
 	quire_assert(q, !c->leaf && addr >= c->start && addr < c->end);
 	if (quire_likely(leaf->table)) {
 		quire_assert(q, quire_in_grace(q));
-		if (lock_if_linked(q, leaf->table)) {
+		if (lock_if_linked(c->pt, leaf->table, 0, addr)) {
 			enter_leaf(c, leaf->table, 0, leaf->entries, addr);
 			return true;
 		}

@@ -8,6 +8,7 @@
  *   change an entry  whoever holds the table's lock; the hardware sets A and D whenever it likes
  *   link a table     under the parent's lock
  *   unlink a table   under the parent's lock and the table's own, when it is empty
+ *   move a table     under both parents' locks, its own and that of the empty one whose place it takes
  *
  * Locks are taken parent before child and, within a level, lower address before higher.
  */
@@ -210,12 +211,25 @@ static inline quire_pte_t entry_load_used(const struct quire_pgfmt *fmt, const v
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
-/* An entry above level 0 that points to a table. */
+/*
+ * A table that goes to another place is hidden there until the old one is flushed: software finds it, the hardware does
+ * not. Its entry lacks this bit then.
+ */
+static inline quire_pte_t pte_table_shown(const struct quire_pgfmt *fmt)
+{
+	const struct quire_pgfmt *e = ENTRY_FMT(fmt);
+	const quire_pte_t bits = e->table & e->table_mask & e->present;
+
+	return bits & (~bits + 1);
+}
+
+/* An entry above level 0 that points to a table, which may be hidden. */
 static inline bool pte_is_table(const struct quire_pgfmt *fmt, quire_pte_t pte)
 {
 	const struct quire_pgfmt *e = ENTRY_FMT(fmt);
+	const quire_pte_t mask = e->table_mask & ~pte_table_shown(fmt);
 
-	return (pte & e->table_mask) == (e->table & e->table_mask);
+	return pte && (pte & mask) == (e->table & mask);
 }
 
 /* An entry of a table at level that points to the table pfn. */
@@ -253,7 +267,12 @@ static inline struct quire_spinlock *table_lock(struct quire_page *table)
 _Static_assert(sizeof(struct quire_spinlock) == sizeof(((struct quire_page *)0)->aux),
 	       "a table's lock is its aux");
 
-/* maps is written under the table's lock alone, and read anywhere. */
+/*
+ * maps is written under the table's lock alone, and read anywhere. A cursor that lets go of the lock and will come back
+ * counts as so many entries meanwhile: the table stays where it is.
+ */
+#define TABLE_PARKED 0x10000
+
 static inline void table_count(struct quire_page *table, int by)
 {
 	quire_store(&table->maps, quire_load(&table->maps) + (uint32_t)by);
@@ -262,6 +281,11 @@ static inline void table_count(struct quire_page *table, int by)
 static inline bool table_is_empty(const struct quire_page *table)
 {
 	return quire_load(&table->maps) == 0;
+}
+
+static inline bool table_is_parked_in(const struct quire_page *table)
+{
+	return quire_load(&table->maps) >= TABLE_PARKED;
 }
 
 static inline bool table_is_stale(const struct quire_page *table)
@@ -273,7 +297,7 @@ static inline bool table_is_stale(const struct quire_page *table)
 
 /*
  * The table at level that covers addr and where its entries lie, or NULL. Under a grace period: whoever
- * wants to change it locks it and looks whether it has become stale.
+ * wants to change it locks it and looks whether it has become stale, or covers other addresses by now.
  */
 struct quire_page *quire_walk_table(struct quire_pgtable *pt, quire_uaddr_t addr, unsigned level,
 				    void **entries);
@@ -301,6 +325,9 @@ void quire_table_free_new(struct quire_pgtable *pt, struct quire_page *table, un
 
 /* Free unlinked tables after a grace period. The hardware has forgotten them: after the flush. */
 void quire_tables_free(struct quire *q, struct quire_list *tables);
+
+/* Whatever TLBs and caches of upper levels hold of the space goes. No table lock held. (cursor.c) */
+void quire_flush_space(struct quire_pgtable *pt);
 
 /* ---- The gather (cursor.c) --------------------------------------------------------------- */
 

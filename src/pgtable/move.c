@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moving entries from one range of a space to another, for mremap. Two passes, so that no lock is
- * held while CPUs are waited for:
+ * Moving entries from one range of a space to another, for mremap.
+ *
+ * Whole leaf tables, where both ranges have the same offset in a table, change places with the empty ones at the
+ * destination:
+ *
+ *	before                 source: T        target: E, empty
+ *	all locked, swap       source: E        target: T, hidden: the hardware finds nothing there
+ *	flush of the space     no CPU comes to T by way of the source any more
+ *	show                   source: E        target: T
+ *
+ * Whoever takes something out of T between the second step and the third finds pt->moving, and flushes all of the space: of
+ * T's entries CPUs may have what they were at the source. A table in which a cursor waits (TABLE_PARKED) is not
+ * moved as a whole.
+ *
+ * All else goes entry by entry, in two passes, so that no lock is held while CPUs are waited for:
  *
  *   suspend   every present entry at the source loses READ, that is, presence, and nothing else;
  *             then one flush, after which no CPU can reach a page through the source
@@ -12,6 +25,8 @@
  * an entry present again in between (write-protected it, say), it is left for another round.
  */
 #include "internal.h"
+
+/* ---- Entries ----------------------------------------------------------------------------- */
 
 /* A suspended entry still has USER, which a page that nobody may touch does not have. */
 static bool is_suspended(const struct quire_pgfmt *fmt, quire_pte_t pte)
@@ -47,6 +62,8 @@ static void suspend_leaf(struct quire_cursor *c)
 	unsigned i, next, from = end, to = end;
 	void *entries = c->entries;
 
+	if (table_is_empty(c->leaf))
+		return;
 	for (i = first; i < end; i = next) {
 		quire_pte_t any = suspend_entry(fmt, entries, i);
 
@@ -252,9 +269,143 @@ static bool carry(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to
 	return all;
 }
 
+/* ---- Whole tables ------------------------------------------------------------------------ */
+
+static void lock_two(struct quire *q, struct quire_page *low, struct quire_page *high)
+{
+	quire_spin_lock(q, table_lock(low));
+	if (high != low)
+		quire_spin_lock(q, table_lock(high));
+}
+
+static void unlock_two(struct quire *q, struct quire_page *low, struct quire_page *high)
+{
+	if (high != low)
+		quire_spin_unlock(q, table_lock(high));
+	quire_spin_unlock(q, table_lock(low));
+}
+
+/* The tables that the two entries point to, both parents locked. False: not now, and nothing has changed. */
+static bool swap_locked(struct quire_pgtable *pt, quire_uaddr_t from, struct end *src,
+			quire_uaddr_t to, struct end *dst)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	const unsigned i = entry_index(fmt, 1, from), j = entry_index(fmt, 1, to);
+	const quire_pte_t old = entry_load(fmt, src->entries, i),
+			  empty = entry_load(fmt, dst->entries, j);
+	struct quire_page *table, *other;
+	struct quire *q = pt->q;
+	bool may;
+
+	if (table_is_stale(src->leaf) || table_is_stale(dst->leaf) || !pte_is_table(fmt, old) ||
+	    !pte_is_table(fmt, empty))
+		return false;
+	table = quire_pfn_to_page(q, pte_pfn(fmt, old));
+	other = quire_pfn_to_page(q, pte_pfn(fmt, empty));
+	lock_two(q, from < to ? table : other, from < to ? other : table);
+	may = table_is_empty(other) && !table_is_parked_in(table);
+	if (may) {
+		quire_store(&table->index, to);
+		quire_store(&other->index, from);
+		(void)entry_exchange(fmt, src->entries, i, empty);
+		(void)entry_exchange(fmt, dst->entries, j, old & ~pte_table_shown(fmt));
+	}
+	unlock_two(q, from < to ? table : other, from < to ? other : table);
+	return may;
+}
+
+/* Both are where tables begin. */
+static bool swap_tables(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to)
+{
+	struct quire *q = pt->q;
+	struct end src, dst; /* the parents */
+	bool done = false;
+
+	quire_grace_enter(q);
+	src.leaf = quire_walk_table(pt, from, 1, &src.entries);
+	dst.leaf = quire_walk_table(pt, to, 1, &dst.entries);
+	if (src.leaf && dst.leaf) {
+		struct quire_page *low = from < to ? src.leaf : dst.leaf;
+		struct quire_page *high = from < to ? dst.leaf : src.leaf;
+
+		lock_two(q, low, high);
+		done = swap_locked(pt, from, &src, to, &dst);
+		unlock_two(q, low, high);
+	}
+	quire_grace_leave(q);
+	return done;
+}
+
+/* The table at addr is for the hardware, too. If it has been unlinked there is nothing to show. */
+static void show_table(struct quire_pgtable *pt, quire_uaddr_t addr)
+{
+	const struct quire_pgfmt *fmt = FMT(pt->fmt);
+	struct quire_page *parent;
+	void *entries;
+
+	quire_grace_enter(pt->q);
+	parent = quire_walk_table(pt, addr, 1, &entries);
+	if (parent) {
+		unsigned i = entry_index(fmt, 1, addr);
+		quire_pte_t pte;
+
+		quire_spin_lock(pt->q, table_lock(parent));
+		pte = entry_load(fmt, entries, i);
+		if (!table_is_stale(parent) && pte && !(pte & pte_table_shown(fmt)))
+			entry_store(fmt, entries, i, pte | pte_table_shown(fmt));
+		quire_spin_unlock(pt->q, table_lock(parent));
+	}
+	quire_grace_leave(pt->q);
+}
+
+/* The next leaf table that begins in [addr, end), which begins with one: where; or end. */
+static quire_uaddr_t next_table(struct quire_pgtable *pt, quire_uaddr_t addr, quire_uaddr_t end)
+{
+	void *entries;
+	bool found;
+
+	quire_grace_enter(pt->q);
+	found = quire_walk_next_leaf(pt, &addr, end, &entries) != NULL;
+	quire_grace_leave(pt->q);
+	return found ? addr : end;
+}
+
+/* True if that was all there is. Who may not trust the source any more is counted as if he took its entries away. */
+static bool move_tables(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to,
+			uint64_t len)
+{
+	const uint64_t span = UINT64_C(1) << table_shift(FMT(pt->fmt), 0);
+	const quire_uaddr_t start = (from + span - 1) & ~(span - 1),
+			    end = (from + len) & ~(span - 1);
+	bool all = start == from && end == from + len, any = false;
+	quire_uaddr_t addr;
+
+	if (((from ^ to) & (span - 1)) || start >= end)
+		return false;
+	(void)quire_fetch_add(&pt->taking, 1u);
+	quire_store_release(&pt->moving, 1u);
+	for (addr = next_table(pt, start, end); addr < end;
+	     addr = next_table(pt, addr + span, end)) {
+		if (swap_tables(pt, addr, addr - from + to))
+			any = true;
+		else
+			all = false;
+	}
+	if (any)
+		quire_flush_space(pt);
+	quire_store_release(&pt->moving, 0u);
+	(void)quire_fetch_sub(&pt->taking, 1u);
+	for (addr = next_table(pt, start - from + to, end - from + to);
+	     any && addr < end - from + to; addr = next_table(pt, addr + span, end - from + to))
+		show_table(pt, addr);
+	return all;
+}
+
 void quire_tables_move(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to, uint64_t len)
 {
 	quire_assert(pt->q, from + len <= to || to + len <= from);
+	if (move_tables(pt, from, to, len))
+		return;
 	do
 		suspend(pt, from, from + len);
 	while (!carry(pt, from, to, len));

@@ -163,6 +163,7 @@ static int init_tables(struct quire *q, struct quire_pgtable *pt, const struct q
 	pt->end = end;
 	pt->flushes = 0;
 	pt->taking = 0;
+	pt->moving = 0;
 	quire_list_init(&pt->link);
 	for (i = 0; i < QUIRE_ARRAY_SIZE(pt->tables); i++)
 		pt->tables[i] = 0;
@@ -264,6 +265,7 @@ static struct quire_page *tour_next(struct tour *t, unsigned *level)
 			t->strange |= !pte_present(fmt, pte) || !(fmt->large_levels >> t->level & 1);
 			continue;
 		}
+		t->strange |= !(pte & pte_table_shown(fmt));
 		t->level--;
 		t->table[t->level] = quire_pfn_to_page(q, pte_pfn(fmt, pte));
 		t->next[t->level] = 0;
@@ -344,8 +346,8 @@ quire_broken_t quire_pgtable_check(struct quire_pgtable *pt)
 		tables[level]++;
 	}
 	if (t.strange)
-		return "pgtable: an upper entry is empty, a large leaf or points to a table";
-	if (quire_load(&pt->taking) != 0)
+		return "pgtable: an upper entry is empty, a large leaf or points to a table that is not hidden";
+	if (quire_load(&pt->taking) != 0 || quire_load(&pt->moving) != 0)
 		return "pgtable: nobody has a flush to make in a quiet space";
 	for (level = 0; level <= root_level(fmt); level++) {
 		if (tables[level] != quire_load(&pt->tables[level]))
