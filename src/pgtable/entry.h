@@ -224,10 +224,9 @@ static inline quire_pte_t pte_make(const struct quire_pgfmt *format, quire_pfn_t
 		pte = (pte & ~fmt->bit[i].deny) | fmt->bit[i].grant;
 	FOR_EACH_PTE_BIT(GIVE)
 #undef GIVE
-	return pte_changed(fmt,
-			   pte_change_presence(fmt, (struct pte_change){0, 0, 0, 0},
-					       (bits & QUIRE_PTE_READ) != 0),
-			   pte);
+	pte = pte_set_vetoes(fmt, pte);
+	return bits & QUIRE_PTE_READ ? (pte & ~fmt->protnone) | fmt->present
+				     : (pte & ~fmt->present) | fmt->protnone;
 }
 
 #endif
