@@ -186,10 +186,11 @@ static bool carry_entries(struct quire_pgtable *pt, struct end *src, unsigned fr
 	int carried = 0;
 	unsigned i = 0;
 
-	quire_assert(pt->q, entry_scan(fmt, out, to, to + nr - 1) == to + nr);
 	while (i < nr) {
 		int done;
 
+		quire_assert(pt->q,
+			     !entry_is_used(fmt, in, from + i) || !entry_is_used(fmt, out, to + i));
 		if (i + BLOCK <= nr && carry_block(fmt, in, from + i, out, to + i)) {
 			carried += BLOCK;
 			i += BLOCK;
