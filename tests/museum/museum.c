@@ -261,6 +261,16 @@ WRAPPED(quire_pte_t, quire_pgtable_peek_leaf, struct quire_pgtable *pt, quire_ua
 	return pte;
 }
 
+WRAPPED(struct quire_page *, quire_walk_next_leaf, struct quire_pgtable *pt, quire_uaddr_t *addr,
+	quire_uaddr_t end, void **entries)
+{
+	struct quire_page *leaf = __real_quire_walk_next_leaf(pt, addr, end, entries);
+
+	if (leaf)
+		now(WALKED);
+	return leaf;
+}
+
 WRAPPED(void, quire_page_copy, struct quire *q, struct quire_page *to, struct quire_page *from)
 {
 	__real_quire_page_copy(q, to, from);

@@ -60,6 +60,7 @@ void say(bool *cond);
 enum moment {
 	FLUSH,	     /* quire_port_tlb_flush(): nothing has been flushed yet */
 	LOOKED_UP,   /* a fault knows its area and its leaf, and has looked at the entry without a lock */
+	WALKED,	     /* who goes through a range's leaves knows the next, and has not locked it */
 	COPIED,	     /* a page has been copied */
 	FOUND_PAGE,  /* a page of a cache has been found, and not been locked */
 	DROPPING,    /* the same by who goes through a cache to drop or write pages */

@@ -14,6 +14,7 @@
 #include "museum.h"
 
 #define NR_TAKEN 16
+#define TABLE_SPAN (512 * PAGE)
 
 static struct quire_page *taken[NR_TAKEN];
 
@@ -25,6 +26,8 @@ static void drops_and_takes(void)
 		taken[i] = quire_page_alloc(space.q, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO, 0);
 		if (!taken[i])
 			caught("no memory");
+		/* As another space's table for the same addresses has it. */
+		quire_store(&taken[i]->index, P(0) & ~(TABLE_SPAN - 1));
 	}
 }
 

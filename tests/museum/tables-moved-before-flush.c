@@ -8,9 +8,13 @@
  * other threads still had the old addresses in their TLBs: they read and wrote memory that had been
  * given to somebody else. (Before that, in 2.6, the same order lost the modified bit.)
  *
- * Here CPU 1 has the old place in its TLB, and truncates the file when CPU 0 is about to flush.
+ * Here CPU 1 has the old place in its TLB, and truncates the file when CPU 0 is about to flush. The same where a whole
+ * table goes over with its entries; what else can be at work then is a truncate that has found the table at its old
+ * place, and not locked it yet.
  */
 #include "museum.h"
+
+#define TABLE 512 /* pages; P(0) is where one begins */
 
 static void stores(void)
 {
@@ -28,31 +32,108 @@ static void other_cpu_truncates(void)
 	on(1, truncates);
 }
 
-static void truncate_while_entries_move(uint32_t flags)
+static void truncate_while_it_moves(uint32_t flags, uint64_t n, uint64_t to)
 {
-	map_file(0, 2, RW, flags, 0);
+	map_file(0, n, RW, flags, 0);
 	on(1, stores);
 	at(FLUSH, 0, other_cpu_truncates);
-	assert_int_equal(quire_mremap(space.mm, P(0), 2 * PAGE, 2 * PAGE,
-				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(16)),
-			 P(16));
+	assert_int_equal(quire_mremap(space.mm, P(0), n * PAGE, n * PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(to)),
+			 P(to));
 	must(came(FLUSH), "the move flushed nothing");
 	must(!machine_failed(space.m), "a page was freed that a CPU could still reach");
-	assert_bus(QUIRE_ACCESS_READ, P(16));
+	assert_bus(QUIRE_ACCESS_READ, P(to));
 	check(space.mm);
 }
 
 static void a_shared_page_that_moves_is_truncated(void **state)
 {
 	(void)state;
-	truncate_while_entries_move(QUIRE_MAP_SHARED);
+	truncate_while_it_moves(QUIRE_MAP_SHARED, 2, 16);
 }
 
 static void a_private_copy_that_moves_is_truncated(void **state)
 {
 	(void)state;
-	truncate_while_entries_move(QUIRE_MAP_PRIVATE);
+	truncate_while_it_moves(QUIRE_MAP_PRIVATE, 2, 16);
 }
+
+static void a_page_whose_table_moves_is_truncated(void **state)
+{
+	(void)state;
+	truncate_while_it_moves(QUIRE_MAP_SHARED, TABLE, TABLE);
+}
+
+/* ---- A table that is not where it was found -------------------------------------------------- */
+
+static bool moved;
+
+static void stands(void)
+{
+	stand(&moved);
+}
+
+static void truncate_stands_before_the_table(void)
+{
+	at(WALKED, 1, stands);
+	if (start(1, truncates))
+		caught("a truncate has nothing to empty");
+}
+
+static void loads_at_the_new_place(void)
+{
+	if (try_load(P(TABLE)) != 1)
+		caught("what was stored is not at the new place");
+}
+
+static void a_table_that_a_truncate_has_found_moves(void **state)
+{
+	(void)state;
+	moved = false;
+	map_file(0, TABLE, RW, QUIRE_MAP_SHARED, 0);
+	on(1, stores);
+	at(WALKED, 0, truncate_stands_before_the_table);
+	assert_int_equal(quire_mremap(space.mm, P(0), TABLE * PAGE, TABLE * PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(TABLE)),
+			 P(TABLE));
+	on(2, loads_at_the_new_place);
+	say(&moved);
+	finish(1);
+	must(came(WALKED), "nobody looked for the table");
+	must(!machine_failed(space.m), "a page was freed that a CPU could still reach");
+	assert_bus(QUIRE_ACCESS_READ, P(TABLE));
+	check(space.mm);
+}
+
+static bool too_early;
+
+static void stores_at_the_new_place(void)
+{
+	(void)try_store(P(TABLE), 2);
+}
+
+static void other_cpu_tries_the_new_place(void)
+{
+	too_early = start(2, stores_at_the_new_place);
+}
+
+static void a_table_that_moves_serves_nobody_before_the_flush(void **state)
+{
+	(void)state;
+	map_at(0, TABLE, "rw");
+	on(1, stores);
+	at(FLUSH, 0, other_cpu_tries_the_new_place);
+	assert_int_equal(quire_mremap(space.mm, P(0), TABLE * PAGE, TABLE * PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(TABLE)),
+			 P(TABLE));
+	must(came(FLUSH), "the move flushed nothing");
+	must(!too_early, "the new place is used before the old one is flushed");
+	finish(2);
+	assert_int_equal(get(P(TABLE)), 2);
+	check(space.mm);
+}
+
+/* ---- Afterwards ------------------------------------------------------------------------------ */
 
 /* When somebody has stored to the new place, nobody reads the old value at the old one. */
 static int old_place;
@@ -77,4 +158,7 @@ static void nothing_is_left_at_the_old_place(void **state)
 
 museum_main(exhibit(a_shared_page_that_moves_is_truncated),
 	    exhibit(a_private_copy_that_moves_is_truncated),
+	    exhibit(a_page_whose_table_moves_is_truncated),
+	    exhibit(a_table_that_a_truncate_has_found_moves),
+	    exhibit(a_table_that_moves_serves_nobody_before_the_flush),
 	    exhibit(nothing_is_left_at_the_old_place))
