@@ -64,6 +64,41 @@ static void a_page_whose_table_moves_is_truncated(void **state)
 	truncate_while_it_moves(QUIRE_MAP_SHARED, TABLE, TABLE);
 }
 
+/*
+ * CPU 2 knows the table by the old place. The truncate empties what has come there, flushes it, and goes on to the new
+ * place; CPU 2 comes to the page by the old one again.
+ */
+static void loads_at_the_old_place(void)
+{
+	(void)try_load(P(0));
+}
+
+static void other_cpu_loads(void)
+{
+	on(2, loads_at_the_old_place);
+}
+
+static void truncates_in_two_steps(void)
+{
+	at_later(WALKED, 1, 1, other_cpu_loads);
+	on(1, truncates);
+}
+
+static void a_page_is_truncated_at_the_new_place_of_its_table(void **state)
+{
+	(void)state;
+	map_file(0, TABLE, RW, QUIRE_MAP_SHARED, 0);
+	on(1, stores);
+	on(2, loads_at_the_old_place);
+	at(FLUSH, 0, truncates_in_two_steps);
+	assert_int_equal(quire_mremap(space.mm, P(0), TABLE * PAGE, TABLE * PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, P(TABLE)),
+			 P(TABLE));
+	must(came(WALKED), "the truncate did not come to the new place");
+	must(!machine_failed(space.m), "a page was freed that a CPU could still reach");
+	check(space.mm);
+}
+
 /* ---- A table that is not where it was found -------------------------------------------------- */
 
 static bool armed, moved;
@@ -170,6 +205,7 @@ static void nothing_is_left_at_the_old_place(void **state)
 museum_main(exhibit(a_shared_page_that_moves_is_truncated),
 	    exhibit(a_private_copy_that_moves_is_truncated),
 	    exhibit(a_page_whose_table_moves_is_truncated),
+	    exhibit(a_page_is_truncated_at_the_new_place_of_its_table),
 	    exhibit(a_table_that_a_truncate_has_found_moves),
 	    exhibit(a_table_that_moves_serves_nobody_before_the_flush),
 	    exhibit(nothing_is_left_at_the_old_place))
