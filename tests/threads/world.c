@@ -114,7 +114,8 @@ static void build_table(void)
 {
 	must((P(2) & (table_bytes() - 1)) == 0, "a table begins with page 2");
 	if (w.scene == TABLE)
-		map(2, (unsigned)(table_bytes() / PAGE), QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL);
+		map(2, (unsigned)(table_bytes() / PAGE),
+		    QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_NORESERVE, NULL);
 	else
 		map(2, (unsigned)(table_bytes() / PAGE), QUIRE_MAP_SHARED, &w.disk->file);
 	put_byte(P(3), 0x33);
