@@ -112,7 +112,9 @@ static enum quire_outcome follow(struct quire_fault *f, struct wish *wish)
 
 	if (r)
 		return r;
-	quire_cursor_open(&f->c, &f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE, 0);
+	/* By the page's own address one gets there at once: so nobody comes to an older page by his TLB after that. */
+	quire_cursor_open(&f->c, &f->mm->pt, f->addr, f->addr + QUIRE_PAGE_SIZE,
+			  wish->reference || wish->bytes ? QUIRE_CURSOR_TAKES : 0);
 	f->cursor_open = true;
 	if (!quire_cursor_seek(&f->c, f->addr) ||
 	    quire_load_acquire(&f->vma->state) != QUIRE_VMA_ALIVE)

@@ -45,4 +45,48 @@ static void a_store_by_process_vm_writev_is_kept(void **state)
 	put_space(child);
 }
 
-museum_main(exhibit(a_store_by_process_vm_writev_is_kept))
+/* ---- And read through a TLB ------------------------------------------------------------------ */
+
+static int seen;
+
+static void loads(void)
+{
+	must(try_load(P(0)) >= 0, "a file's page cannot be read");
+}
+
+static void punches(void)
+{
+	must(!quire_object_punch_hole(&disk->object, 0, PAGE), "a hole was not punched");
+}
+
+static void stores_for_itself(void)
+{
+	const unsigned char byte = 7;
+
+	must(quire_access_process_vm(space.mm, P(0), (void *)(uintptr_t)&byte, 1, QUIRE_ACCESS_WRITE) == 1,
+	     "a store for another process is refused");
+	seen = try_load(P(0));
+}
+
+static void cpu_2_stores(void)
+{
+	on(2, stores_for_itself);
+}
+
+/*
+ * The hole has taken the page's entry, and CPU 2 still has it in its TLB. Its store makes a page of its own, where there is no
+ * entry to be flushed; but then it must see that.
+ */
+static void a_store_is_seen_by_its_own_processor(void **state)
+{
+	(void)state;
+	map_file(0, 1, RW, QUIRE_MAP_PRIVATE, 0);
+	on(2, loads);
+	at(FLUSH, 1, cpu_2_stores);
+	on(1, punches);
+	must(came(FLUSH), "the hole flushed nothing");
+	must(seen == 7, "a processor does not see its own store");
+	assert_int_equal(get(P(0)), 7);
+}
+
+museum_main(exhibit(a_store_by_process_vm_writev_is_kept), exhibit(a_store_is_seen_by_its_own_processor))
