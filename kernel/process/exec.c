@@ -424,18 +424,18 @@ static int put_in_front(struct strings *args, const char *interpreter, const cha
 	return 0;
 }
 
-/* Open the program, through scripts; *path becomes the interpreter's. */
+/* Open the program, through scripts. */
 static int open_program(const char *path, struct strings *args, struct file **file)
 {
-	char head[256], interpreter[128], argument[128], script[256];
+	char head[256], interpreter[128], argument[128], script[128];
+	const char *name = path;
 	unsigned depth;
 	int err;
 
-	ksnprintf(script, sizeof(script), "%s", path);
 	for (depth = 0;; depth++) {
 		int64_t n;
 
-		err = file_open_exec(script, file);
+		err = file_open_exec(name, file);
 		if (err)
 			return err;
 		n = file_read_kernel(*file, head, sizeof(head), 0);
@@ -447,10 +447,11 @@ static int open_program(const char *path, struct strings *args, struct file **fi
 			return -ELOOP;
 		err = read_script(head, (size_t)n, interpreter, argument, sizeof(interpreter));
 		if (!err)
-			err = put_in_front(args, interpreter, argument, script);
+			err = put_in_front(args, interpreter, argument, name);
 		if (err)
 			return err;
 		ksnprintf(script, sizeof(script), "%s", interpreter);
+		name = script;
 	}
 }
 

@@ -105,7 +105,7 @@ int64_t sys_execveat(struct call *c)
 {
 	const unsigned flags = (unsigned)c->arg[4];
 	struct inode *inode;
-	char *path, name[256];
+	char *path, *name;
 	int err = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)
 			  ? -EINVAL
 			  : find_at((int)c->arg[0], c->arg[1], flags, &inode);
@@ -116,13 +116,19 @@ int64_t sys_execveat(struct call *c)
 	inode_put(inode);
 	if (err)
 		return err;
-	if (*path == '/' || (int)c->arg[0] == AT_FDCWD)
-		ksnprintf(name, sizeof(name), "%s", path);
+	name = quire_kmalloc(Q, PATH_MAX + 32, QUIRE_GFP_KERNEL);
+	if (!name)
+		err = -ENOMEM;
+	else if (*path == '/' || (int)c->arg[0] == AT_FDCWD)
+		ksnprintf(name, PATH_MAX + 32, "%s", path);
 	else
-		ksnprintf(name, sizeof(name), "/dev/fd/%d%s%s", (int)c->arg[0], *path ? "/" : "",
+		ksnprintf(name, PATH_MAX + 32, "/dev/fd/%d%s%s", (int)c->arg[0], *path ? "/" : "",
 			  path);
 	quire_kfree(Q, path);
-	return process_exec(c->regs, name, c->arg[2], c->arg[3], false);
+	if (!err)
+		err = process_exec(c->regs, name, c->arg[2], c->arg[3], false);
+	quire_kfree(Q, name);
+	return err;
 }
 
 /* ---- Opening -------------------------------------------------------------------------------------------- */

@@ -6,6 +6,18 @@
 
 extern char **environ;
 
+/* This program by a name of more than a page's sixteenth. */
+static const char *long_name(void)
+{
+	static char name[1000] = "/proc/self";
+	size_t n = strlen("/proc/self");
+
+	while (n < 900)
+		n += (size_t)sprintf(name + n, "/.");
+	sprintf(name + n, "/exe");
+	return name;
+}
+
 static unsigned long auxiliary(unsigned long type, int *found)
 {
 	char **p = environ;
@@ -63,7 +75,7 @@ static int second(int argc, char **argv)
 	random = (unsigned char *)auxiliary(AT_RANDOM, &found);
 	fact("AT_RANDOM: sixteen bytes, not all the same",
 	     found && !all_are((char *)random, 16, random[0]));
-	want_text("AT_EXECFN", (char *)auxiliary(AT_EXECFN, &found), "/proc/self/exe");
+	fact("AT_EXECFN is the name, all of it", !strcmp((char *)auxiliary(AT_EXECFN, &found), long_name()));
 	auxiliary(AT_HWCAP, &found);
 	fact("AT_HWCAP is there", found);
 	fact("AT_PLATFORM is a text", strlen((char *)auxiliary(AT_PLATFORM, &found)) > 3 && found);
@@ -85,7 +97,7 @@ int main(int argc, char **argv)
 		return second(argc, argv);
 	for (i = 0; i < 100000; i++)
 		longest[i] = (char)('a' + i % 26);
-	execve("/proc/self/exe", args, env);
+	execve(long_name(), args, env);
 	must(!"execve");
 	return 1;
 }
