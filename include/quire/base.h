@@ -45,7 +45,27 @@
 #define quire_fetch_or(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
 #define quire_fetch_and(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
 #define quire_exchange(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+
+/*
+ * For counters. One of 64 bits is added to in two steps where a machine has only 32 at a time: nothing is lost, but a load in
+ * between may miss a carry.
+ */
+#ifdef __i386__
+static inline void quire_add_halves(void *p, uint64_t v)
+{
+	uint32_t *half = p;
+
+	__asm__ volatile("lock addl %2, %0; lock adcl %3, %1"
+			 : "+m"(half[0]), "+m"(half[1])
+			 : "er"((uint32_t)v), "er"((uint32_t)(v >> 32))
+			 : "cc");
+}
+#define quire_add_relaxed(p, v)                                                                      \
+	(sizeof(*(p)) == 8 ? quire_add_halves((p), (uint64_t)(__typeof__(*(p)))(v)) \
+			   : (void)__atomic_fetch_add((uint32_t *)(void *)(p), (uint32_t)(v), __ATOMIC_RELAXED))
+#else
 #define quire_add_relaxed(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+#endif
 
 /* *p == *old ? (*p = new, true) : (*old = *p, false) */
 #define quire_cmpxchg(p, old, new)                                                                 \
