@@ -237,8 +237,9 @@ void *quire_vm_map_ram(struct quire *q, struct quire_page **pages, uint64_t nr)
 }
 
 /*
- * Is [addr, end), in the block, what one call was given? What begins behind it is looked at before what is mapped there: no page
- * is dealt out twice, so what is mapped and no beginning is more of the same.
+ * Is [addr, end), in the block, what one call was given? No page is dealt out twice, and what comes back is unmapped before its
+ * beginning is forgotten. So what lies behind it, is dealt out, mapped and no beginning is more of the same; but not what is
+ * dealt out and mapped only after we have looked for beginnings.
  */
 static bool was_given(struct quire *q, struct quire_vmap_block *b, quire_kaddr_t addr,
 		      quire_kaddr_t end)
@@ -251,7 +252,7 @@ static bool was_given(struct quire *q, struct quire_vmap_block *b, quire_kaddr_t
 
 	for (i = first + 1; i < last; i++)
 		given &= !is_start(b, i);
-	ends = last == vmalloc_of(q)->block_pages || is_start(b, last);
+	ends = last >= vmalloc_of(q)->block_pages - b->free || is_start(b, last);
 	quire_spin_unlock_irq(q, &b->lock, flags);
 	return given && quire_area_is_all_mapped(q, addr, end) &&
 	       (ends || !quire_area_is_mapped(q, end, end + QUIRE_PAGE_SIZE));

@@ -126,7 +126,7 @@ const char *__tsan_default_options(void)
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "race:^zero_range$\nrace:^quire_object_read$\nrace:^quire_object_write$\nrace:^copy_buffer$\nrace:^copy_bytes$\n"
+	return "race:^zero_range$\nrace:^quire_object_read$\nrace:^quire_object_write$\nrace:^read_page$\nrace:^put_bytes$\n"
 	       "race:^map_copy$\nrace:^fill_frame$\n";
 }
 

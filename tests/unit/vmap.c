@@ -193,6 +193,41 @@ static void more_than_a_block_gives_is_an_area(void **state)
 	give_pages(QUIRE_VMAP_MAX_ALLOC + 1);
 }
 
+/* While a CPU gives back what it had last, another is given what lies behind, when beginnings have been looked for already. */
+bool __real_quire_area_is_all_mapped(struct quire *q, quire_kaddr_t start, quire_kaddr_t end);
+bool __wrap_quire_area_is_all_mapped(struct quire *q, quire_kaddr_t start, quire_kaddr_t end);
+
+static bool maps_meanwhile;
+static char *mapped_meanwhile;
+
+bool __wrap_quire_area_is_all_mapped(struct quire *q, quire_kaddr_t start, quire_kaddr_t end)
+{
+	if (maps_meanwhile) {
+		maps_meanwhile = false;
+		mapped_meanwhile = quire_vm_map_ram(q, &pages[2], 1);
+	}
+	return __real_quire_area_is_all_mapped(q, start, end);
+}
+
+static void what_is_given_meanwhile_is_another_s(void **state)
+{
+	char *p;
+
+	(void)state;
+	take_pages(3);
+	p = quire_vm_map_ram(w.q, pages, 2);
+	assert_non_null(p);
+	maps_meanwhile = true;
+	quire_vm_unmap_ram(w.q, p, 2);
+	assert_ptr_equal(mapped_meanwhile, p + 2 * PAGE);
+	check();
+	mapped_meanwhile[0] = 7;
+	assert_int_equal(first_byte(pages[2]), 7);
+	quire_vm_unmap_ram(w.q, mapped_meanwhile, 1);
+	give_pages(3);
+	check();
+}
+
 /*
  * What is given back twice, in part, as more than it was, from its middle, or by another call than goes with it: a report, and all
  * is as it was.
@@ -428,6 +463,7 @@ int main(void)
 		ON_ALL_FORMATS(few_pages_come_from_a_block_and_share_its_flush),
 		ON_ALL_FORMATS(more_than_a_block_gives_is_an_area),
 		ON_ALL_FORMATS(what_was_not_given_is_not_taken_back),
+		ON_ALL_FORMATS(what_is_given_meanwhile_is_another_s),
 		ON_ALL_FORMATS(cpus_have_blocks_of_their_own),
 		ON_ALL_FORMATS(a_device_is_mapped_where_it_begins_within_a_page),
 		ON_ALL_FORMATS(a_device_may_lie_above_four_gigabytes),
