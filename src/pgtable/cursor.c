@@ -311,7 +311,7 @@ static void mark_entry(struct quire_cursor *c, quire_uaddr_t addr)
 
 quire_pte_t quire_cursor_get(struct quire_cursor *c, quire_uaddr_t addr)
 {
-	return entry_load(FMT(c->pt->fmt), c->entries, index_of(c, addr));
+	return entry_get(FMT(c->pt->fmt), c->entries, index_of(c, addr));
 }
 
 quire_uaddr_t quire_cursor_next_used(struct quire_cursor *c, quire_uaddr_t addr)
@@ -333,12 +333,12 @@ void quire_cursor_set(struct quire_cursor *c, quire_uaddr_t addr, quire_pte_t pt
 {
 	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
 	unsigned i = index_of(c, addr);
-	quire_pte_t old = entry_load(fmt, c->entries, i), new;
+	quire_pte_t old = entry_get(fmt, c->entries, i), new;
 
 	if (old == 0) {
 		if (pte == 0)
 			return;
-		entry_store(fmt, c->entries, i, pte);
+		entry_fill(fmt, c->entries, i, pte);
 		table_count(c->leaf, 1);
 		return;
 	}
@@ -360,11 +360,11 @@ quire_pte_t quire_cursor_replace(struct quire_cursor *c, quire_uaddr_t addr, qui
 {
 	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
 	unsigned i = index_of(c, addr);
-	quire_pte_t old = entry_load(fmt, c->entries, i);
+	quire_pte_t old = entry_get(fmt, c->entries, i);
 
 	if (old == 0 && pte == 0)
 		return 0;
-	old = entry_exchange(fmt, c->entries, i, pte);
+	old = pte ? entry_exchange(fmt, c->entries, i, pte) : entry_clear(fmt, c->entries, i);
 	if ((old != 0) != (pte != 0))
 		table_count(c->leaf, pte ? 1 : -1);
 	/* Not only a present one: whoever took its presence (mprotect, a move) may not have flushed yet. */
@@ -383,7 +383,7 @@ void quire_cursor_mark(struct quire_cursor *c, quire_uaddr_t addr, quire_ptebits
 {
 	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
 	unsigned i = index_of(c, addr);
-	quire_pte_t old = entry_load(fmt, c->entries, i), new;
+	quire_pte_t old = entry_get(fmt, c->entries, i), new;
 
 	quire_assert(c->pt->q, quire_pte_kind(fmt, old) == QUIRE_PTE_PAGE);
 	quire_assert(c->pt->q, ((give | take) & ~QUIRE_PTE_LOCKED) == 0);
@@ -396,7 +396,7 @@ void quire_cursor_protect(struct quire_cursor *c, quire_uaddr_t addr, quire_pteb
 {
 	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
 	unsigned i = index_of(c, addr);
-	quire_pte_t old = entry_load(fmt, c->entries, i), new;
+	quire_pte_t old = entry_get(fmt, c->entries, i), new;
 
 	quire_assert(c->pt->q, quire_pte_kind(fmt, old) == QUIRE_PTE_PAGE);
 	do {

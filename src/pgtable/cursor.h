@@ -19,7 +19,7 @@ static inline unsigned leaf_index(struct quire_cursor *c, quire_uaddr_t addr)
 /* quire_cursor_get() */
 static inline quire_pte_t leaf_get(struct quire_cursor *c, quire_uaddr_t addr)
 {
-	return entry_load(FMT(c->pt->fmt), c->entries, leaf_index(c, addr));
+	return entry_get(FMT(c->pt->fmt), c->entries, leaf_index(c, addr));
 }
 
 /* quire_cursor_next_used(). Most often it is this one. */
@@ -39,7 +39,7 @@ static inline void leaf_fill(struct quire_cursor *c, quire_uaddr_t addr, quire_p
 	unsigned i = leaf_index(c, addr);
 
 	quire_assert(c->pt->q, pte && !entry_is_used(fmt, c->entries, i));
-	entry_store(fmt, c->entries, i, pte);
+	entry_fill(fmt, c->entries, i, pte);
 	table_count(c->leaf, 1);
 }
 
@@ -47,7 +47,7 @@ static inline void leaf_fill(struct quire_cursor *c, quire_uaddr_t addr, quire_p
 static inline quire_pte_t leaf_clear_page(struct quire_cursor *c, quire_uaddr_t addr)
 {
 	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
-	quire_pte_t old = entry_exchange(fmt, c->entries, leaf_index(c, addr), 0);
+	quire_pte_t old = entry_clear(fmt, c->entries, leaf_index(c, addr));
 
 	quire_assert(c->pt->q, pte_is_page(fmt, old));
 	table_count(c->leaf, -1);

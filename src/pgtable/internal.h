@@ -99,13 +99,64 @@ static inline void entry64_store(uint64_t *entry, uint64_t pte)
 	(void)entry64_exchange(entry, pte);
 }
 
-/* A compare with 0 that puts 0 there changes nothing. */
+/*
+ * Without the lock: a compare with 0 that puts 0 there changes nothing. What somebody fills or empties half by half is
+ * empty as long as its low half is 0, as that of no other is.
+ */
 static inline uint64_t entry64_load(const uint64_t *entry)
 {
 	uint64_t old = 0;
 
 	(void)entry64_cmpxchg((uint64_t *)(uintptr_t)entry, &old, 0);
-	return old;
+	return (uint32_t)old ? old : 0;
+}
+
+/*
+ * With the table's lock. P and what the hardware sets, A and D, are in the low half, so the other half stands still, and
+ * what is not present may be written half by half, the one with P last.
+ */
+static inline uint32_t *entry64_half(const uint64_t *entry, unsigned high)
+{
+	return (uint32_t *)(uintptr_t)entry + high;
+}
+
+static inline uint64_t entry64_get(const uint64_t *entry)
+{
+	return (uint64_t)quire_load(entry64_half(entry, 1)) << 32 | quire_load(entry64_half(entry, 0));
+}
+
+static inline void entry64_fill(uint64_t *entry, uint64_t pte)
+{
+	quire_store_release(entry64_half(entry, 1), (uint32_t)(pte >> 32));
+	quire_store_release(entry64_half(entry, 0), (uint32_t)pte);
+}
+
+static inline uint64_t entry64_clear(uint64_t *entry)
+{
+	uint32_t low = quire_exchange(entry64_half(entry, 0), 0u);
+	uint32_t high = quire_load(entry64_half(entry, 1));
+
+	quire_store(entry64_half(entry, 1), 0u);
+	return (uint64_t)high << 32 | low;
+}
+
+static inline void entry64_clear_absent(uint64_t *entry)
+{
+	quire_store_release(entry64_half(entry, 0), 0u);
+	quire_store_release(entry64_half(entry, 1), 0u);
+}
+
+/* *old was read with the lock. */
+static inline bool entry64_change(uint64_t *entry, uint64_t *old, uint64_t pte)
+{
+	uint32_t low = (uint32_t)*old;
+	bool done;
+
+	if ((*old ^ pte) >> 32)
+		return entry64_cmpxchg(entry, old, pte);
+	done = quire_cmpxchg(entry64_half(entry, 0), &low, (uint32_t)pte);
+	*old = (*old >> 32 << 32) | low;
+	return done;
 }
 
 /* For scans: whatever is found is loaded again by who uses it. */
@@ -124,6 +175,11 @@ static inline uint64_t entry64_peek(const uint64_t *entry)
 #define entry64_load(entry) quire_load_acquire(entry)
 #define entry64_peek(entry) quire_peek(entry)
 #define entry64_scan(entry) quire_load(entry)
+#define entry64_get(entry) quire_load_acquire(entry)
+#define entry64_fill(entry, pte) quire_store_release(entry, pte)
+#define entry64_clear(entry) quire_exchange(entry, (uint64_t)0)
+#define entry64_clear_absent(entry) quire_store_release(entry, (uint64_t)0)
+#define entry64_change(entry, old, pte) quire_cmpxchg(entry, old, pte)
 #endif
 
 static inline quire_pte_t entry_load(const struct quire_pgfmt *fmt, const void *entries, unsigned i)
@@ -131,6 +187,40 @@ static inline quire_pte_t entry_load(const struct quire_pgfmt *fmt, const void *
 	if (ENTRY_FMT(fmt)->entry_bytes == 8)
 		return entry64_load((const uint64_t *)entries + i);
 	return quire_load_acquire((const uint32_t *)entries + i);
+}
+
+/* The same with the table's lock. */
+static inline quire_pte_t entry_get(const struct quire_pgfmt *fmt, const void *entries, unsigned i)
+{
+	if (ENTRY_FMT(fmt)->entry_bytes == 8)
+		return entry64_get((const uint64_t *)entries + i);
+	return quire_load_acquire((const uint32_t *)entries + i);
+}
+
+/* With the table's lock: where nothing is. */
+static inline void entry_fill(const struct quire_pgfmt *fmt, void *entries, unsigned i, quire_pte_t pte)
+{
+	if (ENTRY_FMT(fmt)->entry_bytes == 8)
+		entry64_fill((uint64_t *)entries + i, pte);
+	else
+		quire_store_release((uint32_t *)entries + i, (uint32_t)pte);
+}
+
+/* With the table's lock. Returns what was there, with all marks of the hardware. */
+static inline quire_pte_t entry_clear(const struct quire_pgfmt *fmt, void *entries, unsigned i)
+{
+	if (ENTRY_FMT(fmt)->entry_bytes == 8)
+		return entry64_clear((uint64_t *)entries + i);
+	return quire_exchange((uint32_t *)entries + i, 0u);
+}
+
+/* The same where nothing is present. */
+static inline void entry_clear_absent(const struct quire_pgfmt *fmt, void *entries, unsigned i)
+{
+	if (ENTRY_FMT(fmt)->entry_bytes == 8)
+		entry64_clear_absent((uint64_t *)entries + i);
+	else
+		quire_store_release((uint32_t *)entries + i, 0u);
 }
 
 static inline void entry_store(const struct quire_pgfmt *fmt, void *entries, unsigned i,
@@ -150,7 +240,7 @@ static inline quire_pte_t entry_exchange(const struct quire_pgfmt *fmt, void *en
 	return quire_exchange((uint32_t *)entries + i, (uint32_t)pte);
 }
 
-/* On failure *old is what stands there now. */
+/* With the table's lock, under which *old was read. On failure *old is what stands there now. */
 static inline bool entry_cmpxchg(const struct quire_pgfmt *fmt, void *entries, unsigned i,
 				 quire_pte_t *old, quire_pte_t pte)
 {
@@ -158,7 +248,7 @@ static inline bool entry_cmpxchg(const struct quire_pgfmt *fmt, void *entries, u
 	bool done;
 
 	if (ENTRY_FMT(fmt)->entry_bytes == 8)
-		return entry64_cmpxchg((uint64_t *)entries + i, old, pte);
+		return entry64_change((uint64_t *)entries + i, old, pte);
 	done = quire_cmpxchg((uint32_t *)entries + i, &old32, (uint32_t)pte);
 	*old = old32;
 	return done;
@@ -197,16 +287,6 @@ static inline unsigned entry_scan(const struct quire_pgfmt *fmt, const void *ent
 			i++;
 	}
 	return i;
-}
-
-/* entry_load(), of which an empty entry costs little. */
-static inline quire_pte_t entry_load_used(const struct quire_pgfmt *fmt, const void *entries, unsigned i)
-{
-#if defined(__i386__)
-	if (!entry_is_used(fmt, entries, i))
-		return 0;
-#endif
-	return entry_load(fmt, entries, i);
 }
 
 /* ---- Tables ------------------------------------------------------------------------------ */

@@ -39,7 +39,7 @@ static bool is_suspended(const struct quire_pgfmt *fmt, quire_pte_t pte)
 /* Returns what stood there. */
 static inline quire_pte_t suspend_entry(const struct quire_pgfmt *fmt, void *entries, unsigned i)
 {
-	quire_pte_t pte = entry_load_used(fmt, entries, i);
+	quire_pte_t pte = entry_get(fmt, entries, i);
 
 	if (pte_present(fmt, pte)) {
 		const struct pte_change hidden = pte_removal(fmt, QUIRE_PTE_READ);
@@ -137,17 +137,17 @@ static bool lock_both(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_
 static inline void carry_suspended(const struct quire_pgfmt *fmt, quire_pte_t pte, void *src,
 				   unsigned from, void *dst, unsigned to)
 {
-	entry_store(fmt, dst, to, pte_changed(fmt, pte_addition(fmt, QUIRE_PTE_READ), pte));
-	entry_store(fmt, src, from, 0);
+	entry_fill(fmt, dst, to, pte_changed(fmt, pte_addition(fmt, QUIRE_PTE_READ), pte));
+	entry_clear_absent(fmt, src, from);
 }
 
 /* BLOCK entries, if all of them are suspended. */
 static inline bool carry_block(const struct quire_pgfmt *fmt, void *src, unsigned from, void *dst,
 			       unsigned to)
 {
-	quire_pte_t a = entry_load_used(fmt, src, from), b = entry_load_used(fmt, src, from + 1);
-	quire_pte_t c = entry_load_used(fmt, src, from + 2),
-		    d = entry_load_used(fmt, src, from + 3);
+	quire_pte_t a = entry_get(fmt, src, from), b = entry_get(fmt, src, from + 1);
+	quire_pte_t c = entry_get(fmt, src, from + 2),
+		    d = entry_get(fmt, src, from + 3);
 
 	if (!is_suspended(fmt, a) || !is_suspended(fmt, b) || !is_suspended(fmt, c) ||
 	    !is_suspended(fmt, d))
@@ -163,7 +163,7 @@ static inline bool carry_block(const struct quire_pgfmt *fmt, void *src, unsigne
 static int carry_entry(const struct quire_pgfmt *fmt, void *src, unsigned from, void *dst,
 		       unsigned to)
 {
-	quire_pte_t pte = entry_load_used(fmt, src, from);
+	quire_pte_t pte = entry_get(fmt, src, from);
 
 	if (!pte)
 		return 0;
@@ -171,8 +171,8 @@ static int carry_entry(const struct quire_pgfmt *fmt, void *src, unsigned from, 
 		return -1;
 	if (is_suspended(fmt, pte))
 		pte = pte_changed(fmt, pte_addition(fmt, QUIRE_PTE_READ), pte);
-	entry_store(fmt, dst, to, pte);
-	entry_store(fmt, src, from, 0);
+	entry_fill(fmt, dst, to, pte);
+	entry_clear_absent(fmt, src, from);
 	return 1;
 }
 
