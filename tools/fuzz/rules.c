@@ -297,6 +297,9 @@ static int code_at(struct player *p, struct quire_mm *mm, uint64_t addr)
 	int byte = UNKNOWN;
 	quire_pte_t pte;
 
+	/* Across a page's end: what the loader set up may fail otherwise than for a right that it lacks. */
+	if (is_adopted(p, mm, addr & ~(PAGE - 1)))
+		return UNKNOWN;
 	if (!vma || (vma->start > addr && !(vma->flags & QUIRE_VM_GROWSDOWN)) || !(vma->flags & QUIRE_VM_EXEC))
 		return WILL_FAIL;
 	if (vma->start > addr)
