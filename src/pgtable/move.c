@@ -100,11 +100,19 @@ struct end {
 	void *entries;
 };
 
-static void unlock_both(struct quire *q, struct end *a, struct end *b)
+/* low's addresses are below high's; they may be one. */
+static void lock_two(struct quire *q, struct quire_page *low, struct quire_page *high)
 {
-	if (b->leaf != a->leaf)
-		quire_spin_unlock(q, table_lock(b->leaf));
-	quire_spin_unlock(q, table_lock(a->leaf));
+	quire_spin_lock(q, table_lock(low));
+	if (high != low)
+		quire_spin_lock(q, table_lock(high));
+}
+
+static void unlock_two(struct quire *q, struct quire_page *low, struct quire_page *high)
+{
+	if (high != low)
+		quire_spin_unlock(q, table_lock(high));
+	quire_spin_unlock(q, table_lock(low));
 }
 
 /* Lock the leaf tables of both addresses, the lower first; false if either has none. */
@@ -122,12 +130,10 @@ static bool lock_both(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_
 		both = src->leaf && dst->leaf;
 		if (!both)
 			break;
-		quire_spin_lock(q, table_lock(low->leaf));
-		if (high->leaf != low->leaf)
-			quire_spin_lock(q, table_lock(high->leaf));
+		lock_two(q, low->leaf, high->leaf);
 		if (!table_is_stale(low->leaf) && !table_is_stale(high->leaf))
 			break;
-		unlock_both(q, low, high);
+		unlock_two(q, low->leaf, high->leaf);
 	}
 	quire_grace_leave(q);
 	return both;
@@ -261,7 +267,7 @@ static bool carry(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to
 			all &= carry_entries(pt, &src, entry_index(fmt, 0, addr), &dst,
 					     entry_index(fmt, 0, dest),
 					     (unsigned)(bytes >> fmt->shift[0]));
-			unlock_both(pt->q, &src, &dst);
+			unlock_two(pt->q, src.leaf, dst.leaf);
 		} else if (!is_empty(pt, addr, bytes)) {
 			quire_report(pt->q, "pgtable: no table where entries should go", dest);
 		}
@@ -271,20 +277,6 @@ static bool carry(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_t to
 }
 
 /* ---- Whole tables ------------------------------------------------------------------------ */
-
-static void lock_two(struct quire *q, struct quire_page *low, struct quire_page *high)
-{
-	quire_spin_lock(q, table_lock(low));
-	if (high != low)
-		quire_spin_lock(q, table_lock(high));
-}
-
-static void unlock_two(struct quire *q, struct quire_page *low, struct quire_page *high)
-{
-	if (high != low)
-		quire_spin_unlock(q, table_lock(high));
-	quire_spin_unlock(q, table_lock(low));
-}
 
 /* The tables that the two entries point to, both parents locked. False: not now, and nothing has changed. */
 static bool swap_locked(struct quire_pgtable *pt, quire_uaddr_t from, struct end *src,
