@@ -71,10 +71,15 @@ static quire_ptebits_t mark_page(struct quire_fault *f, quire_pte_t entry)
 	return QUIRE_PTE_ACCESSED | QUIRE_PTE_DIRTY;
 }
 
-/* Two kmaps, undone in reverse order; one where both are one page, since only then do pointers show an overlap. */
-static void put_bytes(struct quire *q, struct quire_page *page, uint64_t offset,
+/*
+ * Two kmaps, undone in reverse order; one where both are one page, since only then do pointers show an overlap. Who goes by
+ * way of the frame, as Linux does with somebody else's memory (set_page_dirty_lock()), notes the write in an anonymous page even
+ * if the entry has noted one, for an entry's note goes with MADV_FREE. For one's own memory the entry's is enough.
+ */
+static void put_bytes(struct quire_fault *f, struct quire_page *page, uint64_t offset,
 		      const struct quire_bytes *bytes)
 {
+	struct quire *q = f->q;
 	unsigned char *to = quire_page_kmap(q, page);
 	const unsigned char *from = bytes->buf;
 	unsigned char *mapped = NULL;
@@ -89,10 +94,10 @@ static void put_bytes(struct quire *q, struct quire_page *page, uint64_t offset,
 	if (mapped)
 		quire_page_kunmap(q, mapped);
 	quire_page_kunmap(q, to);
-	if (quire_page_kind(page) == QUIRE_PAGE_ANON)
-		quire_page_set(page, QUIRE_PG_DIRTY);
-	else
+	if (quire_page_kind(page) != QUIRE_PAGE_ANON)
 		quire_page_mark_dirty(q, page);
+	else if (!f->user)
+		quire_page_set(page, QUIRE_PG_DIRTY);
 }
 
 /* What is wanted of the page behind an entry that serves, all of it while the leaf is locked. */
@@ -132,7 +137,7 @@ static enum quire_outcome follow(struct quire_fault *f, struct wish *wish)
 	if (!page)
 		return QUIRE_FAULT_DENIED;
 	if (wish->bytes)
-		put_bytes(f->q, page, wish->offset, wish->bytes);
+		put_bytes(f, page, wish->offset, wish->bytes);
 	if (wish->reference) {
 		quire_page_get(page);
 		wish->page = page;
