@@ -53,7 +53,8 @@
 #ifdef __i386__
 static inline void quire_add_halves(void *p, uint64_t v)
 {
-	uint32_t *half = p;
+	typedef uint32_t __attribute__((may_alias)) half_t;
+	half_t *half = p;
 
 	__asm__ volatile("lock addl %2, %0; lock adcl %3, %1"
 			 : "+m"(half[0]), "+m"(half[1])
