@@ -225,7 +225,7 @@ struct quire_mm {
 
 /* A new space without areas, users 1, count 1, default limits (all infinite). layout NULL: what
  * quire_layout_init() says for q's format, an 8 MiB stack and no randomisation. -ENOMEM, -EINVAL (task_size is
- * beyond the format's user_end), NULL in *mm. */
+ * beyond the format's user_end or QUIRE_INDEX_END), NULL in *mm. */
 int quire_mm_create(struct quire *q, const struct quire_layout *layout, struct quire_mm **mm);
 
 /* One more user; one fewer, and the last one unmaps everything (may sleep) and drops the count of all. */

@@ -173,11 +173,15 @@ static inline uint64_t quire_linear_page_index(const struct quire_vma *vma, quir
  * Equations (quire_index_check()):
  *   entries are ordered, do not overlap, and each is exactly what its area's start and end say
  *   count == number of entries
- *   each pivot == the last byte of the last area below it
+ *   each pivot == the last page of the last area below it
  *   each node's gap == the largest free stretch below one of its areas, back to the area before
  *   every node but the root and those on the tree's left and right edge is at least a third full
  */
 struct quire_index_node;
+
+/* Where spaces end at the latest. Indices count pages in machine words: on 32 bits it is 16 TiB, less two pages. */
+#define QUIRE_INDEX_END                                                                            \
+	(__SIZEOF_POINTER__ < 8 ? UINT64_C(0xfffffffe) << QUIRE_PAGE_SHIFT : UINT64_MAX)
 
 struct quire_index {
 	struct quire_index_node *root; /* NULL: empty; readers load it with acquire */
@@ -189,6 +193,7 @@ struct quire_index {
 
 /* The caches of nodes, two an instance; once, before any index. -ENOMEM. */
 int quire_index_init_instance(struct quire *q);
+/* end <= QUIRE_INDEX_END */
 void quire_index_init(struct quire_index *ix, quire_uaddr_t end);
 
 /* The area that holds addr or, if there is none, the next above it; NULL if none. Linux's find_vma. */

@@ -17,7 +17,9 @@
  *    the reader looked, by one store, which the reader saw or did not see. If it changes one leaf,
  *    the other place is the same before and after. If it changes more, it does so by a store to a
  *    pointer above them, which the reader has passed once. Moving pivots counts for nothing; see
- *    index.h. If the count has changed, look again.
+ *    index.h. If the count has changed, look again. One leaf may also get an area that lies beyond the
+ *    pivot which the reader has passed: then it shows in the leaf to the left, as an area before
+ *    addr that ends behind it. Look again, and there is the pivot, moved before the area came.
  */
 #include <quire/quire.h>
 
@@ -28,18 +30,19 @@ static struct quire_index_node *load_node(struct quire_index_node *const *p)
 	return quire_load_acquire(p);
 }
 
-static inline struct quire_index_node *child_of(const struct quire_index_node *inner, uint64_t addr)
+static inline struct quire_index_node *child_of(const struct quire_index_node *inner,
+						index_page_t page)
 {
 	unsigned i;
 
 	/* Written twice so that each has the offset of its children as a constant. */
 	if (quire_unlikely(node_is_small(inner))) {
-		i = pivots_below_small(as_inner(inner), addr);
+		i = pivots_below_small(as_inner(inner), page);
 		return load_node(
 			(struct quire_index_node **)(as_inner(inner)->pivot + SMALL_CHILDREN) + i);
 	}
 	prefetch_children(as_inner(inner));
-	i = pivots_below_large(as_inner(inner), addr);
+	i = pivots_below_large(as_inner(inner), page);
 	return load_node((struct quire_index_node **)(as_inner(inner)->pivot + LARGE_CHILDREN) + i);
 }
 
@@ -50,6 +53,29 @@ static inline struct quire_index_node *child_of(const struct quire_index_node *i
 static inline bool unchanged(const struct quire_index *ix, unsigned long changes)
 {
 	return quire_load(&ix->changes) == changes;
+}
+
+/*
+ * The order as it was at one moment. Where a word has 32 bits, a load of 64 may be an instruction that takes the cache line
+ * for itself. Two halves are of one moment if the count and the first half are the same before and after: that is one
+ * store between them at most, and if there was one, it left the first half as it was.
+ */
+static inline uint64_t load_order(const struct quire_index *ix, const struct index_leaf *leaf,
+				  unsigned long changes)
+{
+#if QUIRE_INDEX_BITS == 64
+	(void)ix;
+	(void)changes;
+#else
+	typedef uint32_t __attribute__((may_alias)) half_t;
+	const half_t *half = (const half_t *)(const void *)&leaf->order;
+	const unsigned low = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 1;
+	uint32_t a = quire_load_acquire(&half[low]), b = quire_load_acquire(&half[1 - low]);
+
+	if (quire_likely(quire_load_acquire(&half[low]) == a) && quire_likely(unchanged(ix, changes)))
+		return (uint64_t)b << 32 | a;
+#endif
+	return quire_load_acquire(&leaf->order);
 }
 
 /* ---- One look ---------------------------------------------------------------------------- */
@@ -71,73 +97,75 @@ static const struct quire_index_node *last_leaf(const struct quire_index_node *n
 	return node;
 }
 
+/* False: what was seen in one place was not yet there when we passed another. */
+static inline bool look_once(const struct quire_index *ix, index_page_t page, struct spot *spot)
+{
+	/* Where to go on to the left and to the right of the way down. */
+	const struct quire_index_node *node, *left = NULL, *right = NULL;
+	unsigned at, left_slot = 0, right_slot = 0;
+	uint64_t order, rest;
+
+	*spot = (struct spot){.changes = quire_load_acquire(&ix->changes)};
+	node = load_node(&ix->root);
+	if (!node)
+		return true;
+	while (!node_is_leaf(node)) {
+		const struct index_inner *in = as_inner(node);
+
+		at = pivots_below(node, page);
+		if (at > 0) {
+			left = node;
+			left_slot = at - 1;
+		}
+		if (at + 1 < in->n) {
+			right = node;
+			right_slot = at + 1;
+		}
+		spot->inner = node;
+		spot->slot = at;
+		node = load_node(&children_of(in)[at]);
+	}
+	order = leaf_order(node);
+	rest = order;
+	at = leaf_skip(node, &rest, page);
+	if (at > 0) {
+		spot->prev = leaf_area(node, (unsigned)order_from(order, at - 1) & 15);
+	} else if (left) {
+		const struct quire_index_node *leaf =
+			last_leaf(load_node(&children_of(as_inner(left))[left_slot]));
+
+		order = leaf_order(leaf);
+		at = (unsigned)order_from(order, order_count(order) - 1) & 15;
+		/* This came, and for it the pivot moved, after we had passed the pivot. */
+		if (quire_unlikely(leaf_end(leaf, at) > page))
+			return false;
+		spot->prev = leaf_area(leaf, at);
+	}
+	if (!rest && right) {
+		spot->inner = right;
+		spot->slot = right_slot;
+		node = load_node(&children_of(as_inner(right))[right_slot]);
+		while (!node_is_leaf(node)) {
+			spot->inner = node;
+			spot->slot = 0;
+			node = load_node(children_of(as_inner(node)));
+		}
+		rest = leaf_order(node);
+	}
+	if (rest) {
+		spot->leaf = node;
+		spot->rest = rest;
+		spot->area = leaf_area(node, (unsigned)rest & 15);
+	}
+	return unchanged(ix, spot->changes);
+}
+
 /* The full look: any address, with the area before it. Not inline; the common case does without. */
 static __attribute__((noinline)) void look(const struct quire_index *ix, quire_uaddr_t addr,
 					   struct spot *spot)
 {
-	do {
-		/* Where to go on to the left and to the right of the way down. */
-		const struct quire_index_node *node, *left = NULL, *right = NULL;
-		unsigned at, left_slot = 0, right_slot = 0;
-		uint64_t order, rest;
-
-		spot->changes = quire_load_acquire(&ix->changes);
-		spot->leaf = NULL;
-		spot->inner = NULL;
-		spot->slot = 0;
-		spot->rest = 0;
-		spot->area = NULL;
-		spot->prev = NULL;
-
-		node = load_node(&ix->root);
-		if (!node)
-			continue;
-		while (!node_is_leaf(node)) {
-			const struct index_inner *in = as_inner(node);
-
-			at = pivots_below(node, addr);
-			if (at > 0) {
-				left = node;
-				left_slot = at - 1;
-			}
-			if (at + 1 < in->n) {
-				right = node;
-				right_slot = at + 1;
-			}
-			spot->inner = node;
-			spot->slot = at;
-			node = load_node(&children_of(in)[at]);
-		}
-		order = leaf_order(node);
-		rest = order;
-		at = leaf_skip(node, &rest, addr >> QUIRE_PAGE_SHIFT);
-		if (at > 0) {
-			spot->prev = leaf_area(node, (unsigned)order_from(order, at - 1) & 15);
-		} else if (left) {
-			const struct quire_index_node *leaf =
-				last_leaf(load_node(&children_of(as_inner(left))[left_slot]));
-
-			order = leaf_order(leaf);
-			spot->prev = leaf_area(
-				leaf, (unsigned)order_from(order, order_count(order) - 1) & 15);
-		}
-		if (!rest && right) {
-			spot->inner = right;
-			spot->slot = right_slot;
-			node = load_node(&children_of(as_inner(right))[right_slot]);
-			while (!node_is_leaf(node)) {
-				spot->inner = node;
-				spot->slot = 0;
-				node = load_node(children_of(as_inner(node)));
-			}
-			rest = leaf_order(node);
-		}
-		if (rest) {
-			spot->leaf = node;
-			spot->rest = rest;
-			spot->area = leaf_area(node, (unsigned)rest & 15);
-		}
-	} while (quire_unlikely(!unchanged(ix, spot->changes)));
+	while (quire_unlikely(!look_once(ix, page_of(addr), spot)))
+		;
 }
 
 /* ---- Finding ----------------------------------------------------------------------------- */
@@ -169,7 +197,7 @@ static __attribute__((noinline)) struct quire_vma *find_in_wide(const struct qui
 								const struct index_wide *wide)
 {
 	uint64_t rest = quire_load_acquire(&wide->order);
-	unsigned at = wide_skip(wide, &rest, addr >> QUIRE_PAGE_SHIFT), slot = (unsigned)rest & 15;
+	unsigned at = wide_skip(wide, &rest, page_of(addr)), slot = (unsigned)rest & 15;
 
 	if (quire_unlikely(!slot))
 		return find_again(ix, addr);
@@ -180,6 +208,7 @@ struct quire_vma *quire_index_find(const struct quire_index *ix, quire_uaddr_t a
 {
 	unsigned long changes = quire_load_acquire(&ix->changes);
 	const struct quire_index_node *node = load_node(&ix->root);
+	const index_page_t page = page_of(addr);
 	const struct index_leaf *leaf;
 	unsigned at, slot;
 	uint64_t rest;
@@ -187,13 +216,13 @@ struct quire_vma *quire_index_find(const struct quire_index *ix, quire_uaddr_t a
 	if (quire_unlikely(!node))
 		return NULL;
 	while (!node_is_leaf(node))
-		node = child_of(node, addr);
+		node = child_of(node, page);
 	if (quire_unlikely(node_is_wide(node)))
 		return find_in_wide(ix, addr, changes, as_wide(node));
 	prefetch_leaf(node);
 	leaf = as_leaf(node);
-	rest = quire_load_acquire(&leaf->order);
-	at = narrow_skip(leaf, &rest, addr >> QUIRE_PAGE_SHIFT);
+	rest = load_order(ix, leaf, changes);
+	at = narrow_skip(leaf, &rest, page);
 	slot = (unsigned)rest & 15;
 	if (quire_unlikely(!slot))
 		return find_again(ix, addr);

@@ -14,8 +14,8 @@
  *
  *   inner node, large: cap 24, 512 bytes; small: cap 10, 218 bytes, only as root
  *     0  n, cap
- *     8  pivot[cap]            pivot[i]: last byte of the last area below child[i];
- *                              from n - 1 on: UINT64_MAX
+ *     8  pivot[cap]            pivot[i]: last page of the last area below child[i];
+ *                              from n - 1 on: PAGE_NONE
  *     .  child[cap]            NULL from n on
  *     .  gap[cap] count[cap]   writers only
  *
@@ -36,9 +36,9 @@
  * Ends are offsets of 32 bits, so a leaf reaches over less than 2^32 pages (16 TiB with 4 KiB
  * pages). Areas further apart than this live in wide leaves.
  *
- * Inner nodes. A reader takes the first child whose pivot is not below the address. A change of the
+ * Inner nodes. A reader takes the first child whose pivot is not below the page. A change of the
  * number of children copies the node; in place change one child (one store of its pointer), and
- * pivots. A pivot may be anything from the last byte of the last area below child[i] to the byte
+ * pivots. A pivot may be anything from the last page of the last area below child[i] to the page
  * before the next area; readers cope with all of that, so moving it within that stretch changes
  * nothing they see. Between two commits it is the lowest of these; thus the free stretch between
  * two leaves is the upper one's.
@@ -49,6 +49,9 @@
  * to the child, not in the child.
  *
  * Pointers to nodes carry two bits that say what they point to, so a reader knows before it looks.
+ *
+ * Pages are numbers of a machine word. On 32 bits all addresses together are fewer than 2^32 pages: there are no wide leaves
+ * then. Only the order has 64 bits everywhere, and readers there load it in halves; see load_order().
  */
 #ifndef QUIRE_SRC_VMA_INDEX_H
 #define QUIRE_SRC_VMA_INDEX_H
@@ -72,6 +75,20 @@
 #define LEAF_KEY_MAX UINT32_C(0xfffffffe) /* largest offset of an end; below end[0] */
 #define GAP_MAX UINT32_MAX
 
+/* Tests have 32 on other machines too. */
+#ifndef QUIRE_INDEX_BITS
+#define QUIRE_INDEX_BITS (__SIZEOF_POINTER__ * 8)
+#endif
+
+#if QUIRE_INDEX_BITS == 64
+typedef uint64_t index_page_t;
+#else
+typedef uint32_t index_page_t;
+#endif
+
+#define PAGE_NONE ((index_page_t)-1) /* above that of every address */
+#define HAS_WIDE (QUIRE_INDEX_BITS == 64)
+
 /* Written over what only writers used, when the node is out of the tree. */
 struct index_dead {
 	struct quire_deferred deferred;
@@ -86,7 +103,7 @@ struct leaf_private {
 
 struct index_leaf {
 	uint64_t order; /* atomic: release, acquire */
-	uint64_t base;
+	index_page_t base;
 	uint32_t end[LEAF_SLOTS + 1];
 	struct quire_vma *area[LEAF_SLOTS];
 	union {
@@ -106,12 +123,13 @@ struct index_wide {
 };
 
 struct index_inner {
-	uint8_t n;	  /* children; constant */
-	uint8_t cap;	  /* room for; constant */
-	uint64_t pivot[]; /* atomic */
+	uint8_t n;   /* children; constant */
+	uint8_t cap; /* room for; constant */
+	index_page_t pivot[] __attribute__((aligned(sizeof(void *)))); /* atomic */
 };
 
-#define INNER_SIZE(cap) (sizeof(struct index_inner) + (cap) * (8 + sizeof(void *) + 4 + 1))
+#define INNER_SIZE(cap)                                                                            \
+	(sizeof(struct index_inner) + (cap) * (sizeof(index_page_t) + sizeof(void *) + 4 + 1))
 
 /* Leaves of both kinds and small inner nodes are objects of one size; large ones have their own. */
 #define NODE_MAX2(a, b) ((a) > (b) ? (a) : (b))
@@ -123,6 +141,29 @@ struct index_inner {
 _Static_assert(sizeof(struct index_dead) <= SMALL_CHILDREN * 5,
 	       "a dead small node has room for its link");
 
+/* ---- Pages ------------------------------------------------------------------------------- */
+
+/* Of an address that any space can have, or one above them all. */
+static inline index_page_t page_of(quire_uaddr_t addr)
+{
+	uint64_t page = addr >> QUIRE_PAGE_SHIFT;
+
+	if (sizeof(index_page_t) < sizeof(page) && quire_unlikely(page >= PAGE_NONE))
+		return PAGE_NONE - 1;
+	return (index_page_t)page;
+}
+
+/* Its last byte; of PAGE_NONE: UINT64_MAX. And back again. */
+static inline quire_uaddr_t pivot_addr(index_page_t pivot)
+{
+	return pivot == PAGE_NONE ? UINT64_MAX : ((uint64_t)pivot << QUIRE_PAGE_SHIFT) | ~QUIRE_PAGE_MASK;
+}
+
+static inline index_page_t pivot_of(quire_uaddr_t last)
+{
+	return last == UINT64_MAX ? PAGE_NONE : (index_page_t)(last >> QUIRE_PAGE_SHIFT);
+}
+
 /* ---- Reading nodes ----------------------------------------------------------------------- */
 
 static inline bool node_is_leaf(const struct quire_index_node *node)
@@ -132,7 +173,7 @@ static inline bool node_is_leaf(const struct quire_index_node *node)
 
 static inline bool node_is_wide(const struct quire_index_node *leaf)
 {
-	return (uintptr_t)leaf & NODE_WIDE;
+	return HAS_WIDE && ((uintptr_t)leaf & NODE_WIDE);
 }
 
 static inline bool node_is_small(const struct quire_index_node *inner)
@@ -171,35 +212,35 @@ static inline uint8_t *counts_of(const struct index_inner *in)
 	return (uint8_t *)(gaps_of(in) + in->cap);
 }
 
-/* Which child has addr: how many of the 23 (9) pivots that can be finite are below it. */
-static inline unsigned pivots_below_large(const struct index_inner *in, uint64_t addr)
+/* Which child has the page: how many of the 23 (9) pivots that can be finite are below it. */
+static inline unsigned pivots_below_large(const struct index_inner *in, index_page_t page)
 {
-	const uint64_t *p = in->pivot;
+	const index_page_t *p = in->pivot;
 	unsigned n, five;
 
-	five = (unsigned)(quire_load(&p[4]) < addr) + (quire_load(&p[9]) < addr) +
-	       (quire_load(&p[14]) < addr) + (quire_load(&p[19]) < addr);
+	five = (unsigned)(quire_load(&p[4]) < page) + (quire_load(&p[9]) < page) +
+	       (quire_load(&p[14]) < page) + (quire_load(&p[19]) < page);
 	n = five * 5;
 	p += n;
-	return n + (quire_load(&p[0]) < addr) + (quire_load(&p[1]) < addr) +
-	       (quire_load(&p[2]) < addr) + (quire_load(&p[3]) < addr);
+	return n + (quire_load(&p[0]) < page) + (quire_load(&p[1]) < page) +
+	       (quire_load(&p[2]) < page) + (quire_load(&p[3]) < page);
 }
 
-static inline unsigned pivots_below_small(const struct index_inner *in, uint64_t addr)
+static inline unsigned pivots_below_small(const struct index_inner *in, index_page_t page)
 {
 	unsigned i, n = 0;
 
 #pragma GCC unroll 9
 	for (i = 0; i < SMALL_CHILDREN - 1; i++)
-		n += quire_load(&in->pivot[i]) < addr;
+		n += quire_load(&in->pivot[i]) < page;
 	return n;
 }
 
-static inline unsigned pivots_below(const struct quire_index_node *inner, uint64_t addr)
+static inline unsigned pivots_below(const struct quire_index_node *inner, index_page_t page)
 {
 	if (quire_unlikely(node_is_small(inner)))
-		return pivots_below_small(as_inner(inner), addr);
-	return pivots_below_large(as_inner(inner), addr);
+		return pivots_below_small(as_inner(inner), page);
+	return pivots_below_large(as_inner(inner), page);
 }
 
 /* How many areas of an order. */
@@ -218,9 +259,10 @@ static inline uint64_t order_from(uint64_t order, unsigned n)
  * How many areas of a leaf end at or before the page; these are taken off the order. Two rounds
  * that ask three questions each: no branch depends on an answer, so none is guessed wrong.
  */
-static inline unsigned narrow_skip(const struct index_leaf *l, uint64_t *rest, uint64_t page)
+static inline unsigned narrow_skip(const struct index_leaf *l, uint64_t *rest, index_page_t page)
 {
-	uint64_t order = *rest, offset = page - l->base;
+	index_page_t offset = page - l->base;
+	uint64_t order = *rest;
 	const uint32_t *end = l->end;
 	unsigned four, one;
 	uint32_t key;
@@ -238,7 +280,7 @@ static inline unsigned narrow_skip(const struct index_leaf *l, uint64_t *rest, u
 	return four * 4 + one;
 }
 
-static inline unsigned wide_skip(const struct index_wide *w, uint64_t *rest, uint64_t page)
+static inline unsigned wide_skip(const struct index_wide *w, uint64_t *rest, index_page_t page)
 {
 	uint64_t order = *rest;
 	const uint64_t *end = w->end;
@@ -264,7 +306,8 @@ static inline uint64_t leaf_order(const struct quire_index_node *leaf)
 	return quire_load_acquire(order_of(leaf));
 }
 
-static inline unsigned leaf_skip(const struct quire_index_node *leaf, uint64_t *rest, uint64_t page)
+static inline unsigned leaf_skip(const struct quire_index_node *leaf, uint64_t *rest,
+				 index_page_t page)
 {
 	if (quire_unlikely(node_is_wide(leaf)))
 		return wide_skip(as_wide(leaf), rest, page);
@@ -283,7 +326,7 @@ static inline uint64_t leaf_end(const struct quire_index_node *leaf, unsigned sl
 {
 	if (quire_unlikely(node_is_wide(leaf)))
 		return as_wide(leaf)->end[slot];
-	return as_leaf(leaf)->base + as_leaf(leaf)->end[slot];
+	return (uint64_t)as_leaf(leaf)->base + as_leaf(leaf)->end[slot];
 }
 
 /*

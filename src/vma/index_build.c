@@ -237,7 +237,7 @@ static void choose_kind(struct build *b, size_t n, uint64_t first_new, uint64_t 
 		last = left ? last_end(b->left_leaf, b->from)
 			    : last_end(l->extra_left, order_count(leaf_order(l->extra_left)));
 
-	b->is_wide = last - first >= LEAF_KEY_MAX;
+	b->is_wide = HAS_WIDE && last - first >= LEAF_KEY_MAX;
 	b->base = first > BASE_BELOW ? first - BASE_BELOW : 0;
 	if (last - b->base > LEAF_KEY_MAX)
 		b->base = last - LEAF_KEY_MAX;
@@ -336,7 +336,7 @@ static void begin(struct build *b, const struct quire_index *ix, const struct qu
 	} else {
 		quire_index_descend(ix, s->end - 1, &b->right);
 		rest = leaf_order(b->right.leaf);
-		b->to = leaf_skip(b->right.leaf, &rest, s->end >> QUIRE_PAGE_SHIFT);
+		b->to = leaf_skip(b->right.leaf, &rest, page_of(s->end));
 		/* A leaf of which nothing goes is none of our business. */
 		if (b->to == 0)
 			(void)quire_index_step_left(ix, &b->right, 0);
@@ -478,7 +478,7 @@ static void open_inner(struct quire *q, struct build *b, unsigned level)
 	in->n = l->want;
 	in->cap = (uint8_t)cap;
 	for (i = l->want - 1u; i < cap; i++)
-		in->pivot[i] = UINT64_MAX;
+		in->pivot[i] = PAGE_NONE;
 	for (i = l->want; i < cap; i++)
 		children_of(in)[i] = NULL;
 	l->node = (struct quire_index_node *)((uintptr_t)in | bits);
@@ -507,7 +507,7 @@ static void hand_up(struct quire *q, struct build *b, unsigned level, quire_uadd
 			open_inner(q, b, level);
 		in = as_inner(up->node);
 		if (up->have + 1 < up->want)
-			as_inner(up->node)->pivot[up->have] = last;
+			as_inner(up->node)->pivot[up->have] = pivot_of(last);
 		children_of(in)[up->have] = node;
 		gaps_of(in)[up->have] = l->gap;
 		counts_of(in)[up->have] = l->want;
@@ -547,7 +547,7 @@ static void put_children(struct quire *q, struct build *b, unsigned level,
 		const uint8_t *count = counts_of(src) + from;
 		struct quire_index_node **to_child;
 		uint32_t *to_gap, max;
-		uint64_t *to_pivot;
+		index_page_t *to_pivot;
 		uint8_t *to_count;
 		unsigned i, n, pivots;
 
@@ -575,10 +575,10 @@ static void put_children(struct quire *q, struct build *b, unsigned level,
 		for (i = 0; i < pivots; i++)
 			to_pivot[i] = src->pivot[from + i];
 		if (pivots == n && from + n == src->n)
-			to_pivot[n - 1] = last;
+			to_pivot[n - 1] = pivot_of(last);
 		from += n;
 		l->have = (uint8_t)(l->have + n);
-		hand_up(q, b, level, from < src->n ? src->pivot[from - 1] : last);
+		hand_up(q, b, level, from < src->n ? pivot_addr(src->pivot[from - 1]) : last);
 	}
 }
 
@@ -607,7 +607,7 @@ static void open_leaf(struct quire *q, struct build *b)
 		struct index_leaf *leaf = object;
 
 		leaf->order = order;
-		leaf->base = b->base;
+		leaf->base = (index_page_t)b->base;
 		leaf->end[0] = UINT32_MAX;
 		leaf->private.used = l->want;
 		l->node = (struct quire_index_node *)((uintptr_t)object | NODE_LEAF);

@@ -65,7 +65,7 @@ static quire_broken_t check_inner_shape(const struct quire_index *ix,
 	if (in->n > in->cap || in->n < (is_root ? 2 : 1))
 		return "index: children <= room, and the root has two";
 	for (i = 0; i < in->cap; i++) {
-		if (i + 1 >= in->n && in->pivot[i] != UINT64_MAX)
+		if (i + 1 >= in->n && in->pivot[i] != PAGE_NONE)
 			return "index: no pivot behind the last but one";
 		if (i >= in->n ? children_of(in)[i] != NULL
 			       : !children_of(in)[i] ||
@@ -134,8 +134,8 @@ quire_broken_t quire_index_check(const struct quire_index *ix)
 			if (counts_of(in)[slot] != c.entries)
 				return "index: a count is the child's number of entries";
 			if (slot + 1 < in->n) {
-				if (in->pivot[slot] != (c.before << QUIRE_PAGE_SHIFT) - 1)
-					return "index: a pivot is the last byte before it";
+				if (in->pivot[slot] != c.before - 1)
+					return "index: a pivot is the last page before the next child";
 				node = children_of(in)[slot + 1];
 				break;
 			}

@@ -160,7 +160,7 @@ int quire_index_lowest_gap(const struct quire_index *ix, const struct quire_gap_
 	quire_index_descend(ix, rq->low, &path);
 	order = leaf_order(path.leaf);
 	rest = order;
-	at = leaf_skip(path.leaf, &rest, rq->low >> QUIRE_PAGE_SHIFT);
+	at = leaf_skip(path.leaf, &rest, page_of(rq->low));
 	before = at ? leaf_end(path.leaf, (unsigned)order_from(order, at - 1) & 15)
 				 << QUIRE_PAGE_SHIFT
 		    : path.low;
@@ -215,7 +215,7 @@ int quire_index_highest_gap(const struct quire_index *ix, const struct quire_gap
 	quire_index_descend(ix, rq->high - 1, &path);
 	order = leaf_order(path.leaf);
 	rest = order;
-	at = leaf_skip(path.leaf, &rest, (rq->high - 1) >> QUIRE_PAGE_SHIFT);
+	at = leaf_skip(path.leaf, &rest, page_of(rq->high - 1));
 	if (rest) {
 		at++;
 	} else {

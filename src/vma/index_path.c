@@ -16,7 +16,9 @@ static inline quire_uaddr_t low_above(unsigned height, const struct quire_index_
 {
 	while (++level < height)
 		if (quire_likely(path->slot[level]))
-			return as_inner(path->inner[level])->pivot[path->slot[level] - 1] + 1;
+			return pivot_addr(as_inner(path->inner[level])
+						  ->pivot[path->slot[level] - 1]) +
+			       1;
 	return 0;
 }
 
@@ -24,11 +26,11 @@ static inline quire_uaddr_t high_above(unsigned height, const struct quire_index
 				       unsigned level)
 {
 	while (++level < height) {
-		/* Of a last child it is UINT64_MAX. */
-		quire_uaddr_t pivot = as_inner(path->inner[level])->pivot[path->slot[level]];
+		/* Of a last child it is PAGE_NONE. */
+		index_page_t pivot = as_inner(path->inner[level])->pivot[path->slot[level]];
 
-		if (quire_likely(pivot != UINT64_MAX))
-			return pivot;
+		if (quire_likely(pivot != PAGE_NONE))
+			return pivot_addr(pivot);
 	}
 	return UINT64_MAX;
 }
@@ -37,6 +39,7 @@ void quire_index_descend(const struct quire_index *ix, quire_uaddr_t addr,
 			 struct quire_index_path *path)
 {
 	struct quire_index_node *node = ix->root;
+	const index_page_t page = page_of(addr);
 	unsigned level;
 
 	for (level = ix->height - 1; level; level--) {
@@ -47,11 +50,11 @@ void quire_index_descend(const struct quire_index *ix, quire_uaddr_t addr,
 		/* Written twice so that each has the offset of its children as a constant. */
 		if (quire_unlikely(node_is_small(node))) {
 			child = (struct quire_index_node *const *)(in->pivot + SMALL_CHILDREN);
-			slot = pivots_below_small(in, addr);
+			slot = pivots_below_small(in, page);
 		} else {
 			prefetch_children(in);
 			child = (struct quire_index_node *const *)(in->pivot + LARGE_CHILDREN);
-			slot = pivots_below_large(in, addr);
+			slot = pivots_below_large(in, page);
 		}
 		path->inner[level] = node;
 		path->slot[level] = (uint8_t)slot;
@@ -204,7 +207,7 @@ void quire_index_set_pivot(const struct quire_index *ix, const struct quire_inde
 		struct index_inner *in = as_inner(path->inner[level]);
 
 		if (path->slot[level] + 1u < in->n) {
-			quire_store_release(&in->pivot[path->slot[level]], pivot);
+			quire_store_release(&in->pivot[path->slot[level]], pivot_of(pivot));
 			return;
 		}
 	}

@@ -208,7 +208,7 @@ static inline void look(const struct quire_index *ix, struct quire_splice *s)
 	leaf = s->path.leaf;
 	rest = leaf_order(leaf);
 	s->live = (uint8_t)order_count(rest);
-	from = leaf_skip(leaf, &rest, s->start >> QUIRE_PAGE_SHIFT);
+	from = leaf_skip(leaf, &rest, page_of(s->start));
 	for (to = from; rest; rest >>= 4, to++)
 		if (leaf_end(leaf, (unsigned)rest & 15) > s->end >> QUIRE_PAGE_SHIFT)
 			break;
@@ -316,7 +316,8 @@ static __attribute__((noinline)) void commit_order_and_end(struct quire_index *i
 /* The two kinds of leaves, as constants for the compiler. */
 static inline uint64_t end_in(const struct quire_index_node *leaf, unsigned slot, bool is_wide)
 {
-	return is_wide ? as_wide(leaf)->end[slot] : as_leaf(leaf)->base + as_leaf(leaf)->end[slot];
+	return is_wide ? as_wide(leaf)->end[slot]
+		       : (uint64_t)as_leaf(leaf)->base + as_leaf(leaf)->end[slot];
 }
 
 static inline uint64_t start_in(const struct quire_index_node *leaf, unsigned slot, bool is_wide)

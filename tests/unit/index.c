@@ -165,10 +165,10 @@ static void test_random_large(void **state)
 				n_old = below(w, min_size(w->n - at, 300) + 1);
 				n_new = below(w, grow ? 600 : 100);
 			}
-			(void)replace_at_random(w, at, n_old, n_new, UINT64_C(1) << 32,
+			(void)replace_at_random(w, at, n_old, n_new, NEAR_PAGES,
 						below(w, 4) ? 0 : below(w, 9));
 			if (i % 16 == 0)
-				assert_reads(w, below(w, UINT64_C(1) << 32) * PAGE);
+				assert_reads(w, below(w, NEAR_PAGES) * PAGE);
 			if (i % 100 == 0)
 				assert_sound(w);
 		}
@@ -176,7 +176,7 @@ static void test_random_large(void **state)
 		if (round % 20 == 19) {
 			size_t n = below(w, 50);
 
-			(void)replace_at_random(w, 0, w->n, n, UINT64_C(1) << 32, 0);
+			(void)replace_at_random(w, 0, w->n, n, NEAR_PAGES, 0);
 			assert_same(w);
 		}
 	}
@@ -214,7 +214,7 @@ static void test_all_at_once(void **state)
 static void test_far_apart(void **state)
 {
 	struct world *w = world_new(64 << 20, 1);
-	uint64_t end = UINT64_C(1) << 50;
+	uint64_t end = HAS_WIDE ? UINT64_C(1) << 50 : SPACE_END / PAGE;
 	unsigned round, rounds = SLOW ? 3000 : 30000;
 
 	(void)state;
@@ -235,6 +235,7 @@ static void test_far_apart(void **state)
 /* A full leaf that overflows into a neighbour so far away that all of it must be wide. */
 static void test_far_neighbour(void **state)
 {
+	const uint64_t far = UINT64_C(1) << (HAS_WIDE ? 33 : 31);
 	size_t n, i, j;
 
 	(void)state;
@@ -246,8 +247,7 @@ static void test_far_neighbour(void **state)
 		for (i = 0; i < 2 * LEAF_SLOTS; i++)
 			insert(w, 100 * i, 100 * i + 10);
 		for (i = 0; i < LEAF_SLOTS; i++)
-			insert(w, (UINT64_C(1) << 33) + 100 * i,
-			       (UINT64_C(1) << 33) + 100 * i + 10);
+			insert(w, far + 100 * i, far + 100 * i + 10);
 		for (j = 0; j < n; j++)
 			areas[j] = area_new(2011 + 2 * j, 2012 + 2 * j);
 		replace(w, 2011 * PAGE, (2011 + 2 * n) * PAGE, 21, 0, areas, n, 0);
@@ -260,7 +260,7 @@ static void test_far_neighbour(void **state)
 static void test_two_regions(void **state)
 {
 	struct world *w = world_new(64 << 20, 1);
-	uint64_t low = UINT64_C(0x555555554), high = UINT64_C(0x7ffff7fff);
+	uint64_t high = SPACE_END / PAGE - 0x8000, low = high / 3 * 2;
 	unsigned round;
 
 	(void)state;
@@ -610,6 +610,10 @@ static void test_huge_gaps(void **state)
 	quire_uaddr_t got;
 
 	(void)state;
+	if (!HAS_WIDE) {
+		world_delete(w);
+		skip();
+	}
 	quire_index_init(&w->ix, UINT64_C(1) << 56);
 	/* An area of a page every 20 TiB, and then one after 100. */
 	for (i = 1; i <= 100; i++)

@@ -21,7 +21,10 @@
 #include "vma/index.h"
 
 #define PAGE QUIRE_PAGE_SIZE
-#define SPACE_END (UINT64_C(0x7ffffffff000))
+/* With 32 bits: all that there is. */
+#define SPACE_END (HAS_WIDE ? UINT64_C(0x7ffffffff000) : UINT64_C(0xfffffffe) << QUIRE_PAGE_SHIFT)
+/* Pages that random areas lie in: one leaf's offsets reach from any of them to any other. */
+#define NEAR_PAGES (HAS_WIDE ? UINT64_C(1) << 32 : SPACE_END / PAGE)
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SLOW 1
