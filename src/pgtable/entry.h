@@ -115,6 +115,12 @@ static inline bool pte_has(const struct quire_pgfmt *format, quire_pte_t pte, qu
 	return pte_is_page(format, pte) ? pte_page_has(format, pte, bits) : bits == 0;
 }
 
+/* Not present, but with the right of users, which a page that nobody may touch does not have: entry_hide(). */
+static inline bool pte_is_hidden(const struct quire_pgfmt *fmt, quire_pte_t pte)
+{
+	return !pte_present(fmt, pte) && pte_has(fmt, pte, QUIRE_PTE_USER);
+}
+
 /* ---- Changes --------------------------------------------------------------------------------- */
 
 /*

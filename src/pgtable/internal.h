@@ -159,6 +159,44 @@ static inline bool entry64_change(uint64_t *entry, uint64_t *old, uint64_t pte)
 	return done;
 }
 
+/*
+ * Presence, what stands for it meanwhile, and USER are in the low half: then the other goes along unseen. What these do is said
+ * at entry_hide() and entry_carry().
+ */
+static inline bool is_low(const struct quire_pgfmt *format, struct pte_change c)
+{
+	const struct quire_pgfmt *fmt = ENTRY_FMT(format);
+	const unsigned user = quire_ffs64(QUIRE_PTE_USER);
+
+	return fmt->entry_bytes == 8 && !fmt->clean && !fmt->veto[0].set &&
+	       !((c.clear | c.set | c.hide | c.show | fmt->bit[user].grant | fmt->bit[user].deny) >> 32);
+}
+
+static inline bool entry64_hide_low(const struct quire_pgfmt *fmt, uint64_t *entry, struct pte_change c)
+{
+	uint32_t *half = entry64_half(entry, 0), pte = quire_load(half);
+
+	if (!pte_present(fmt, pte))
+		return false;
+	while (!quire_cmpxchg(half, &pte, (uint32_t)pte_changed(fmt, c, pte)))
+		;
+	return true;
+}
+
+static inline bool entry64_carry_low(const struct quire_pgfmt *fmt, uint64_t *from, uint64_t *to,
+				     struct pte_change c)
+{
+	uint32_t pte = quire_load(entry64_half(from, 0));
+
+	if (!pte_is_hidden(fmt, pte))
+		return false;
+	quire_store_release(entry64_half(to, 1), quire_load(entry64_half(from, 1)));
+	quire_store_release(entry64_half(to, 0), (uint32_t)pte_changed(fmt, c, pte));
+	quire_store_release(entry64_half(from, 0), 0u);
+	quire_store_release(entry64_half(from, 1), 0u);
+	return true;
+}
+
 /* For scans: whatever is found is loaded again by who uses it. */
 static inline uint64_t entry64_peek(const uint64_t *entry)
 {
@@ -180,6 +218,9 @@ static inline uint64_t entry64_peek(const uint64_t *entry)
 #define entry64_clear(entry) quire_exchange(entry, (uint64_t)0)
 #define entry64_clear_absent(entry) quire_store_release(entry, (uint64_t)0)
 #define entry64_change(entry, old, pte) quire_cmpxchg(entry, old, pte)
+#define is_low(fmt, c) false
+#define entry64_hide_low(fmt, entry, c) false
+#define entry64_carry_low(fmt, from, to, c) false
 #endif
 
 static inline quire_pte_t entry_load(const struct quire_pgfmt *fmt, const void *entries, unsigned i)
@@ -252,6 +293,45 @@ static inline bool entry_cmpxchg(const struct quire_pgfmt *fmt, void *entries, u
 	done = quire_cmpxchg((uint32_t *)entries + i, &old32, (uint32_t)pte);
 	*old = old32;
 	return done;
+}
+
+/*
+ * With the table's lock: a present entry loses READ, that is, presence, and nothing else. Then it is hidden. False: it was not
+ * present.
+ */
+static inline bool entry_hide(const struct quire_pgfmt *fmt, void *entries, unsigned i)
+{
+	const struct pte_change c = pte_removal(fmt, QUIRE_PTE_READ);
+	quire_pte_t pte;
+
+	if (is_low(fmt, c))
+		return entry64_hide_low(fmt, (uint64_t *)entries + i, c);
+	pte = entry_get(fmt, entries, i);
+	if (!pte_present(fmt, pte))
+		return false;
+	while (!entry_cmpxchg(fmt, entries, i, &pte, pte_changed(fmt, c, pte)))
+		;
+	return true;
+}
+
+/*
+ * With both tables' locks: a hidden entry goes to where nothing is and gets its presence back. The hardware does not write what
+ * is not present: stores are enough. False: it was not hidden.
+ */
+static inline bool entry_carry(const struct quire_pgfmt *fmt, void *src, unsigned from, void *dst,
+			       unsigned to)
+{
+	const struct pte_change c = pte_addition(fmt, QUIRE_PTE_READ);
+	quire_pte_t pte;
+
+	if (is_low(fmt, c))
+		return entry64_carry_low(fmt, (uint64_t *)src + from, (uint64_t *)dst + to, c);
+	pte = entry_get(fmt, src, from);
+	if (!pte_is_hidden(fmt, pte))
+		return false;
+	entry_fill(fmt, dst, to, pte_changed(fmt, c, pte));
+	entry_clear_absent(fmt, src, from);
+	return true;
 }
 
 /* Whoever holds the table's lock knows: only he fills and empties. */

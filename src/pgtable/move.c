@@ -16,7 +16,7 @@
  *
  * All else goes entry by entry, in two passes, so that no lock is held while CPUs are waited for:
  *
- *   suspend   every present entry at the source loses READ, that is, presence, and nothing else;
+ *   suspend   every present entry at the source is hidden (entry_hide());
  *             then one flush, after which no CPU can reach a page through the source
  *   carry     leaf by leaf, both locked, the entries go over and become present again
  *
@@ -28,53 +28,33 @@
 
 /* ---- Entries ----------------------------------------------------------------------------- */
 
-/* A suspended entry still has USER, which a page that nobody may touch does not have. */
-static bool is_suspended(const struct quire_pgfmt *fmt, quire_pte_t pte)
+#define CHUNK 32u /* entries that are marked for the flush together */
+
+/* [i, end). True: any was present. Not in line: few registers are all that it needs. */
+static __attribute__((noinline)) bool suspend_entries(const struct quire_pgfmt *fmt, void *entries,
+						      unsigned i, unsigned end)
 {
-	return !pte_present(fmt, pte) && pte_has(fmt, pte, QUIRE_PTE_USER);
+	bool any = false;
+
+	for (; i < end; i++)
+		if (entry_hide(fmt, entries, i))
+			any = true;
+	return any;
 }
 
-#define BLOCK 4 /* entries that are looked at together, most of which are alike */
-
-/* Returns what stood there. */
-static inline quire_pte_t suspend_entry(const struct quire_pgfmt *fmt, void *entries, unsigned i)
-{
-	quire_pte_t pte = entry_get(fmt, entries, i);
-
-	if (pte_present(fmt, pte)) {
-		const struct pte_change hidden = pte_removal(fmt, QUIRE_PTE_READ);
-
-		while (!entry_cmpxchg(fmt, entries, i, &pte, pte_changed(fmt, hidden, pte)))
-			;
-	}
-	return pte;
-}
-
-/*
- * All of the leaf that the cursor has to do with. The range that is marked for the flush is of whole blocks; their
- * entries taken together look present if any is.
- */
+/* All of the leaf that the cursor has to do with. */
 static void suspend_leaf(struct quire_cursor *c)
 {
 	const struct quire_pgfmt *fmt = FMT(c->pt->fmt);
 	const unsigned first = entry_index(fmt, 0, c->leaf_start);
 	const unsigned end = entry_index(fmt, 0, c->leaf_end - 1) + 1;
 	unsigned i, next, from = end, to = end;
-	void *entries = c->entries;
 
 	if (table_is_empty(c->leaf))
 		return;
 	for (i = first; i < end; i = next) {
-		quire_pte_t any = suspend_entry(fmt, entries, i);
-
-		next = i + 1;
-		if (i + BLOCK <= end) {
-			any |= suspend_entry(fmt, entries, i + 1);
-			any |= suspend_entry(fmt, entries, i + 2);
-			any |= suspend_entry(fmt, entries, i + 3);
-			next = i + BLOCK;
-		}
-		if (pte_present(fmt, any)) {
+		next = end - i > CHUNK ? i + CHUNK : end;
+		if (suspend_entries(fmt, c->entries, i, next)) {
 			from = from < end ? from : i;
 			to = next;
 		}
@@ -139,33 +119,19 @@ static bool lock_both(struct quire_pgtable *pt, quire_uaddr_t from, quire_uaddr_
 	return both;
 }
 
-/* Not present, so the hardware does not write it: a store is enough. */
-static inline void carry_suspended(const struct quire_pgfmt *fmt, quire_pte_t pte, void *src,
-				   unsigned from, void *dst, unsigned to)
+/* Up to nr hidden ones, as many as follow each other: so many. */
+static __attribute__((noinline)) unsigned carry_hidden(const struct quire_pgfmt *fmt, void *src,
+							  unsigned from, void *dst, unsigned to,
+							  unsigned nr)
 {
-	entry_fill(fmt, dst, to, pte_changed(fmt, pte_addition(fmt, QUIRE_PTE_READ), pte));
-	entry_clear_absent(fmt, src, from);
+	unsigned i;
+
+	for (i = 0; i < nr && entry_carry(fmt, src, from + i, dst, to + i); i++)
+		;
+	return i;
 }
 
-/* BLOCK entries, if all of them are suspended. */
-static inline bool carry_block(const struct quire_pgfmt *fmt, void *src, unsigned from, void *dst,
-			       unsigned to)
-{
-	quire_pte_t a = entry_get(fmt, src, from), b = entry_get(fmt, src, from + 1);
-	quire_pte_t c = entry_get(fmt, src, from + 2),
-		    d = entry_get(fmt, src, from + 3);
-
-	if (!is_suspended(fmt, a) || !is_suspended(fmt, b) || !is_suspended(fmt, c) ||
-	    !is_suspended(fmt, d))
-		return false;
-	carry_suspended(fmt, a, src, from, dst, to);
-	carry_suspended(fmt, b, src, from + 1, dst, to + 1);
-	carry_suspended(fmt, c, src, from + 2, dst, to + 2);
-	carry_suspended(fmt, d, src, from + 3, dst, to + 3);
-	return true;
-}
-
-/* The number of entries that went over: 1 or 0; -1: it was present. */
+/* What is not hidden. The number of entries that went over: 1 or 0; -1: it was present. */
 static int carry_entry(const struct quire_pgfmt *fmt, void *src, unsigned from, void *dst,
 		       unsigned to)
 {
@@ -175,11 +141,21 @@ static int carry_entry(const struct quire_pgfmt *fmt, void *src, unsigned from, 
 		return 0;
 	if (pte_present(fmt, pte))
 		return -1;
-	if (is_suspended(fmt, pte))
-		pte = pte_changed(fmt, pte_addition(fmt, QUIRE_PTE_READ), pte);
 	entry_fill(fmt, dst, to, pte);
 	entry_clear_absent(fmt, src, from);
 	return 1;
+}
+
+/* No page comes to where one is: for debug builds. */
+static inline bool nowhere_both(const struct quire_pgfmt *fmt, const void *src, unsigned from,
+			 const void *dst, unsigned to, unsigned nr)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++)
+		if (entry_is_used(fmt, src, from + i) && entry_is_used(fmt, dst, to + i))
+			return false;
+	return true;
 }
 
 /* nr entries, all within one table on either side, both locked. False if one was present. */
@@ -192,16 +168,15 @@ static bool carry_entries(struct quire_pgtable *pt, struct end *src, unsigned fr
 	int carried = 0;
 	unsigned i = 0;
 
+	quire_assert(pt->q, nowhere_both(fmt, in, from, out, to, nr));
 	while (i < nr) {
+		unsigned n = carry_hidden(fmt, in, from + i, out, to + i, nr - i);
 		int done;
 
-		quire_assert(pt->q,
-			     !entry_is_used(fmt, in, from + i) || !entry_is_used(fmt, out, to + i));
-		if (i + BLOCK <= nr && carry_block(fmt, in, from + i, out, to + i)) {
-			carried += BLOCK;
-			i += BLOCK;
-			continue;
-		}
+		carried += (int)n;
+		i += n;
+		if (i == nr)
+			break;
 		done = carry_entry(fmt, in, from + i, out, to + i);
 		all &= done >= 0;
 		carried += done > 0;
