@@ -105,6 +105,8 @@ uint64_t quire_access_process_vm(struct quire_mm *mm, quire_uaddr_t addr, void *
 /* ---- Between two spaces ------------------------------------------------------------------ */
 
 #define MAX_IOVECS 1024
+#define FEW_PAGES 16
+#define MOST_PAGES (8192 / sizeof(struct quire_page *)) /* Linux's with pages of 4 KiB */
 #define MAX_COUNT ((uint64_t)INT32_MAX & QUIRE_PAGE_MASK)
 
 /* The caller's side: a place that moves on through its vectors. */
@@ -197,35 +199,98 @@ static int copy_page(struct local *l, struct quire_mm *remote, quire_uaddr_t the
 	return err;
 }
 
+/*
+ * The other side's pages that are looked at together: all are there, copies of them made if they are written to, before
+ * the first byte moves. That shows where the two sides have memory in common: what is copied for the second page has
+ * nothing yet of what is stored to the first.
+ */
+struct batch {
+	uint64_t most;		  /* pages at a time */
+	struct quire_page **page; /* references, to read; NULL: to write, see quire_store_bytes() */
+	struct quire_page *few[FEW_PAGES];
+};
+
+/* Pages that a vector touches. */
+static uint64_t pages_of(quire_uaddr_t addr, uint64_t len)
+{
+	return (page_offset(addr) + len + QUIRE_PAGE_SIZE - 1) >> QUIRE_PAGE_SHIFT;
+}
+
+static int open_batch(struct batch *b, struct quire *q, const struct quire_iovec *vec, size_t nr,
+		      bool write)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t n = vec[i].len ? pages_of(vec[i].base, vec[i].len) : 0;
+
+		pages = pages > n ? pages : n;
+	}
+	b->most = MOST_PAGES;
+	b->page = write ? NULL : b->few;
+	if (write || pages <= FEW_PAGES)
+		return 0;
+	b->page = quire_kmalloc(q, (size_t)min64(pages, MOST_PAGES) * sizeof(*b->page),
+				QUIRE_GFP_KERNEL);
+	return b->page ? 0 : -QUIRE_ENOMEM;
+}
+
+static void close_batch(struct batch *b, struct quire *q)
+{
+	if (b->page && b->page != b->few)
+		quire_kfree(q, b->page);
+}
+
+/* As many of the pages from addr on as are there; 0: *err says why. */
+static uint64_t take_pages(struct batch *b, struct quire_mm *remote, quire_uaddr_t addr,
+			   uint64_t pages, int *err)
+{
+	uint64_t n;
+
+	for (n = 0; n < pages && n < b->most; n++) {
+		quire_uaddr_t at = addr + (n << QUIRE_PAGE_SHIFT);
+
+		*err = b->page ? quire_pin_remote_page(remote, at, &b->page[n])
+			       : quire_touch_page(remote, at, QUIRE_ACCESS_WRITE, false, NULL);
+		if (*err)
+			break;
+	}
+	return n;
+}
+
 static int copy_remote_vector(struct local *l, struct quire_mm *remote,
-			      const struct quire_iovec *vec, bool write)
+			      const struct quire_iovec *vec, struct batch *b)
 {
 	uint64_t done = 0;
+	int err = 0;
 
-	while (done < vec->len && l->left) {
-		quire_uaddr_t addr = vec->base + done;
-		uint64_t n = min64(vec->len - done, left_in_page(addr));
-		struct quire_page *page = NULL;
-		/* The other side is looked at first. */
-		int err = write ? quire_touch_page(remote, addr, QUIRE_ACCESS_WRITE, false, NULL)
-				: quire_pin_remote_page(remote, addr, &page);
+	while (!err && done < vec->len && l->left) {
+		uint64_t pages = take_pages(b, remote, vec->base + done,
+					    pages_of(vec->base + done, vec->len - done), &err);
 
-		if (err)
+		if (!pages)
 			return err;
-		err = copy_page(l, remote, addr, page, &n);
-		if (page)
-			(void)quire_page_put(remote->q, page);
-		if (err)
-			return err;
-		done += n;
+		err = 0;
+		for (uint64_t i = 0; i < pages; i++) {
+			quire_uaddr_t addr = vec->base + done;
+			uint64_t n = min64(vec->len - done, left_in_page(addr));
+
+			if (!err && l->left) {
+				err = copy_page(l, remote, addr, b->page ? b->page[i] : NULL, &n);
+				done += n;
+			}
+			if (b->page)
+				(void)quire_page_put(remote->q, b->page[i]);
+		}
 	}
-	return 0;
+	return err;
 }
 
 static int64_t copy_between(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,
 			    struct quire_mm *remote, const struct quire_iovec *rvec,
 			    size_t nr_remote, uint64_t flags, bool write)
 {
+	struct batch batch;
 	struct local l;
 	uint64_t wanted;
 	int err;
@@ -240,10 +305,16 @@ static int64_t copy_between(struct quire_mm *local, const struct quire_iovec *lv
 	if (!wanted)
 		return 0;
 	err = check_lengths(rvec, nr_remote);
+	if (err)
+		return err;
+	err = open_batch(&batch, local->q, rvec, nr_remote, write);
+	if (err)
+		return err;
 	for (size_t i = 0; !err && i < nr_remote && l.left; i++)
-		err = remote	    ? copy_remote_vector(&l, remote, &rvec[i], write)
+		err = remote	    ? copy_remote_vector(&l, remote, &rvec[i], &batch)
 		      : rvec[i].len ? -QUIRE_ESRCH
 				    : 0;
+	close_batch(&batch, local->q);
 	if (wanted != l.left)
 		return (int64_t)(wanted - l.left);
 	return err;

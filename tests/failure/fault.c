@@ -316,6 +316,12 @@ static int64_t read_many_remote(void)
 	return copy_between(false, 4, 0, 4 * PAGE);
 }
 
+/* So many that their list is allocated. */
+static int64_t read_more_remote(void)
+{
+	return copy_between(false, 4, 0, 17 * PAGE);
+}
+
 static int64_t write_many_remote(void)
 {
 	return copy_between(true, 0, 4, 4 * PAGE);
@@ -404,6 +410,7 @@ const struct scenario fault_scenarios[] = {
 	{"process_vm_writev_copies", give_child, write_remote_copies, .flags = KEEPS_PAGES},
 	{"process_vm_writev_untouched", give_child_untouched, write_remote_untouched, .flags = KEEPS_PAGES},
 	{"process_vm_readv_pages", give_child, read_many_remote, .flags = KEEPS_PAGES | MAKES_DO},
+	{"process_vm_readv_list", give_child, read_more_remote, .flags = KEEPS_PAGES | MAKES_DO},
 	{"process_vm_writev_pages", give_child, write_many_remote, .flags = KEEPS_PAGES | MAKES_DO},
 	{NULL},
 };

@@ -242,6 +242,44 @@ static void reads_leave_no_page_shared(void **state)
 	put_space(child);
 }
 
+/* All of the other side's pages are there before the first byte moves; here the two sides are one, and have pages in common. */
+static void the_other_side_is_looked_at_first(void **state)
+{
+	struct quire_file *file;
+	int64_t anon;
+
+	(void)state;
+	/* What is read of the second page is the page of zeroes, although the first page's bytes come there meanwhile. */
+	set(L, 7);
+	assert_int_equal(quire_process_vm_readv(space.mm, VEC({L + PAGE, 2 * PAGE}), 1, space.mm,
+						VEC({L, 2 * PAGE}), 1, 0),
+			 2 * PAGE);
+	assert_int_equal(get(L + PAGE), 7);
+	assert_int_equal(get(L + 2 * PAGE), 0);
+
+	/* The second is the first one's private copy, from before. */
+	assert_int_equal(quire_shmem_file(space.q, PAGE, &file), 0);
+	put_file(space.mm, L + 8 * PAGE, 1, VM_RW | VM_S, file, 0);
+	put_file(space.mm, L + 9 * PAGE, 1, VM_RW, file, 0);
+	set(L + 8 * PAGE + 200, 5);
+	set(L + 200, 9);
+	assert_int_equal(quire_process_vm_writev(space.mm, VEC({L, PAGE + 100}), 1, space.mm,
+						 VEC({L + 8 * PAGE, PAGE + 100}), 1, 0),
+			 PAGE + 100);
+	assert_int_equal(get(L + 8 * PAGE + 200), 9);
+	assert_int_equal(get(L + 9 * PAGE + 200), 5);
+	quire_file_put(space.q, file);
+
+	/* A thousand at a time, however few bytes there are for them. */
+	put_area(remote, R + 16 * PAGE, 1500, VM_RW);
+	anon = remote->rss[QUIRE_RSS_ANON];
+	assert_int_equal(writev(VEC({L, 10}), 1, VEC({R + 16 * PAGE, 1500 * PAGE}), 1), 10);
+	assert_int_equal(remote->rss[QUIRE_RSS_ANON] - anon, 1024);
+	/* And to read, where the list of them is allocated. */
+	assert_int_equal(readv(VEC({L, PAGE}), 1, VEC({R + 16 * PAGE + 4, 1500 * PAGE}), 1), PAGE);
+	assert_int_equal(get(L + 200), 0);
+}
+
 /* From a space's base to where its stack is. */
 #define STACK (2048 * PAGE)
 
@@ -337,6 +375,7 @@ int main(void)
 		access_test(writes_break_copies),
 		access_test(what_was_written_stays_when_a_sharer_frees_it),
 		access_test(reads_leave_no_page_shared),
+		access_test(the_other_side_is_looked_at_first),
 		access_test(only_one_s_own_stack_grows),
 		access_test(a_debugger_reads_and_writes_what_it_can_reach),
 		access_test(a_debugger_does_not_write_behind_a_file_s_back),
