@@ -210,6 +210,16 @@ int64_t sys_shmget(struct call *c)
 	return result;
 }
 
+static bool is_taken(uint64_t addr, uint64_t size)
+{
+	bool taken;
+
+	quire_grace_enter(Q);
+	taken = quire_index_intersection(&current()->mm->index, addr, addr + size) != NULL;
+	quire_grace_leave(Q);
+	return taken;
+}
+
 static int64_t map_segment(struct segment *s, uint64_t addr, bool fixed, uint32_t flags)
 {
 	uint32_t prot = QUIRE_PROT_READ, how = QUIRE_MAP_SHARED;
@@ -217,6 +227,9 @@ static int64_t map_segment(struct segment *s, uint64_t addr, bool fixed, uint32_
 	char path[16];
 	int64_t result;
 
+	/* EINVAL comes before all that mmap may say; in case another thread maps something now, mmap looks again. */
+	if (fixed && addr && !(flags & SHM_REMAP) && is_taken(addr, s->size))
+		return -EINVAL;
 	ksnprintf(path, sizeof(path), "/SYSV%08x", (unsigned)s->key);
 	result = file_open_inode(s->inode, flags & SHM_RDONLY ? O_RDONLY : O_RDWR, kstrdup(path),
 				 &file);

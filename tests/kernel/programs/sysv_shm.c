@@ -26,6 +26,29 @@ static void child(void *p)
 	q[PAGE] = 3;
 }
 
+#define ROOM 70000 /* pages; a host may allow more areas, then nothing is seen here */
+
+/* What is taken is said before that there are too many areas. */
+static void no_more_areas(void *taken)
+{
+	char *room = mmap(NULL, ROOM * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *apart = pages(16);
+	long i, at_free, at_taken;
+
+	must(room != MAP_FAILED && munmap(apart, 16 * PAGE) == 0);
+	for (i = 1; i < ROOM && mprotect(room + i * PAGE, PAGE, PROT_READ) == 0; i += 2)
+		;
+	for (i = 0; i < 16 && mmap(apart + i * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+	     i += 2)
+		;
+	at_free = answer_of((long)shmat(id, apart + 14 * PAGE, 0));
+	at_taken = answer_of((long)shmat(id, taken, 0));
+	must(munmap(room, ROOM * PAGE) == 0);
+	fact("too many areas", at_free == -ENOMEM || i == 16);
+	want("at a place where something is, then", at_taken, -EINVAL);
+	munmap(apart, 16 * PAGE);
+}
+
 int main(void)
 {
 	struct shmid_ds ds;
@@ -59,6 +82,7 @@ int main(void)
 
 	at = pages(4);
 	want("at a place where something is", (long)shmat(id, at, 0), -EINVAL);
+	no_more_areas(at);
 	fact("unless it is to go", shmat(id, at, SHM_REMAP) == at);
 	want_areas("then", at, 4, "0-2 rw-s, 2-4 rw-p");
 	must(remap_file_pages(at, PAGE, 0, 0, 0) == 0);
