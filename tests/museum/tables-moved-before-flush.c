@@ -101,11 +101,23 @@ static void a_page_is_truncated_at_the_new_place_of_its_table(void **state)
 
 /* ---- A table that is not where it was found -------------------------------------------------- */
 
-static bool armed, moved;
+static bool armed, moved, truncated;
 
 static void stands(void)
 {
 	stand(&moved);
+}
+
+static void truncates_and_says_so(void)
+{
+	truncates();
+	say(&truncated);
+}
+
+/* What CPU 0 flushes when its call ends could hide what the truncate has not flushed. */
+static void stands_until_truncated(void)
+{
+	stand(&truncated);
 }
 
 static void loads_at_the_new_place(void)
@@ -122,13 +134,14 @@ static void waits_for_the_move(void)
 	stand(&armed);
 	until_waiting(0, &never);
 	on(2, loads_at_the_new_place);
+	at(FLUSH, 0, stands_until_truncated);
 	say(&moved);
 }
 
 static void truncate_stands_before_the_table(void)
 {
 	at(WALKED, 1, stands);
-	if (start(1, truncates) || start(3, waits_for_the_move))
+	if (start(1, truncates_and_says_so) || start(3, waits_for_the_move))
 		caught("a truncate has nothing to empty");
 	say(&armed);
 }
@@ -136,7 +149,7 @@ static void truncate_stands_before_the_table(void)
 static void a_table_that_a_truncate_has_found_moves(void **state)
 {
 	(void)state;
-	armed = moved = false;
+	armed = moved = truncated = false;
 	map_file(0, TABLE, RW, QUIRE_MAP_SHARED, 0);
 	on(1, stores);
 	at(WALKED, 0, truncate_stands_before_the_table);
