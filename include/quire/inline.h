@@ -65,17 +65,17 @@ QUIRE_INLINE void quire_grace_leave(struct quire *q)
 QUIRE_INLINE struct quire_page *quire_pfn_to_page(struct quire *q, quire_pfn_t pfn)
 {
 	const struct quire_pages *p = &q->pages;
-	uint64_t offset = pfn - p->first_pfn; /* of a frame below: huge, and so out of the span */
+	uintptr_t offset = (uintptr_t)(pfn - p->first_pfn), section;
 	struct quire_page *page;
-	uint64_t section;
 
-	if (quire_unlikely(offset >= p->span_pages))
+	/* Of a frame below it is huge, and so out of the span, which is not more than a word counts. */
+	if (quire_unlikely(pfn - p->first_pfn >= p->span_pages))
 		return NULL;
 	section = p->section_map[offset >> p->section_shift];
 	if (quire_unlikely(section == 0))
 		return NULL;
 	page = &p->map[((section - 1) << p->section_shift) +
-		       (offset & ((UINT64_C(1) << p->section_shift) - 1))];
+		       (offset & (((uintptr_t)1 << p->section_shift) - 1))];
 	/* That bit never changes, so whatever else of the word does. */
 	return quire_likely((quire_peek(&page->flags) & QUIRE_PG_ABSENT) == 0) ? page : NULL;
 }
@@ -83,11 +83,11 @@ QUIRE_INLINE struct quire_page *quire_pfn_to_page(struct quire *q, quire_pfn_t p
 QUIRE_INLINE quire_pfn_t quire_page_to_pfn(struct quire *q, const struct quire_page *page)
 {
 	const struct quire_pages *p = &q->pages;
-	uint64_t place = (uint64_t)(page - p->map);
+	uintptr_t place = (uintptr_t)(page - p->map);
 
 	quire_assert(q, place < p->nr_map);
-	return p->first_pfn + ((uint64_t)p->section_at[place >> p->section_shift] << p->section_shift) +
-	       (place & ((UINT64_C(1) << p->section_shift) - 1));
+	return p->first_pfn + ((uintptr_t)p->section_at[place >> p->section_shift] << p->section_shift) +
+	       (place & (((uintptr_t)1 << p->section_shift) - 1));
 }
 
 QUIRE_INLINE void *quire_page_to_virt(struct quire *q, const struct quire_page *page)

@@ -487,6 +487,8 @@ static int survey(struct quire *q, const struct quire_config *config, bool direc
 	if (direct && !find_direct(q, config))
 		return refuse(q, -QUIRE_EINVAL, "memory map: the direct map is not linear");
 	measure(&q->pages, config, carving);
+	if ((uintptr_t)q->pages.span_pages != q->pages.span_pages)
+		return refuse(q, -QUIRE_EINVAL, "memory map: more frames from the first to the last than a word counts");
 	if (!place(q, config, carving))
 		return refuse(q, -QUIRE_ENOMEM, "memory map: no stretch of low memory holds the page descriptors");
 	quire_zones_init(q, config);
