@@ -354,6 +354,19 @@ void signal_fault(struct regs *regs, int signo, int code, uint64_t addr)
 
 /* ---- Masks ----------------------------------------------------------------------------------------- */
 
+/* Each bit stands for itself, so on 32 bits the halves are loaded one by one: together it would take an exclusive access. */
+static inline uint64_t load_set(const uint64_t *set)
+{
+#if __SIZEOF_POINTER__ == 8
+	return quire_load(set);
+#else
+	typedef uint32_t __attribute__((may_alias)) half_t;
+	const half_t *half = (const half_t *)(const void *)set;
+
+	return quire_load(&half[0]) | (uint64_t)quire_load(&half[1]) << 32;
+#endif
+}
+
 bool signal_pending(const struct thread *t)
 {
 	const struct process *p = t->process;
@@ -362,8 +375,8 @@ bool signal_pending(const struct thread *t)
 		return false;
 	if (t->killed || quire_load(&p->stopped))
 		return true;
-	return ((quire_load(&t->pending.set) | quire_load(&p->pending.set)) &
-		~quire_load(&t->blocked)) != 0;
+	return ((load_set(&t->pending.set) | load_set(&p->pending.set)) & ~load_set(&t->blocked)) !=
+	       0;
 }
 
 void signal_set_mask(struct thread *t, uint64_t mask)
