@@ -361,6 +361,9 @@ static int collapse(struct advice *a, struct quire_vma *vma, quire_uaddr_t start
 		return -QUIRE_EINVAL;
 	if (((vma->start + size - 1) & ~(size - 1)) + size > vma->end || first > last)
 		return -QUIRE_EINVAL;
+	/* A large page lies at the same offset in memory and in its file. */
+	if (vma->object && ((vma->start - (vma->pgoff << QUIRE_PAGE_SHIFT)) & (size - 1)))
+		return -QUIRE_EINVAL;
 	for (; first < last; first += size) {
 		if (!could_collapse(a->mm, vma, first, size))
 			return -QUIRE_EINVAL;
