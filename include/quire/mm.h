@@ -382,7 +382,9 @@ struct quire_iovec {
 };
 /*
  * process_vm_readv(2), process_vm_writev(2): bytes copied, or EFAULT, EINVAL, ENOMEM. local is the caller's space. remote
- * NULL: there is no such process, ESRCH, which comes after all that is wrong with the arguments.
+ * NULL: there is no such process, ESRCH, which comes after all that is wrong with the arguments. Before bytes move, the pages
+ * of a remote vector are faulted in, copies of them made for a write, as many at a time as 8 KiB of pointers name (Linux:
+ * PVM_MAX_KMALLOC_PAGES), however few bytes there are for them; to read more than 16, that list is allocated. May sleep.
  */
 int64_t quire_process_vm_readv(struct quire_mm *local, const struct quire_iovec *lvec, size_t nr_local,
 			       struct quire_mm *remote, const struct quire_iovec *rvec, size_t nr_remote, uint64_t flags);
