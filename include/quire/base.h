@@ -46,6 +46,9 @@
 #define quire_fetch_and(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
 #define quire_exchange(p, v) (QUIRE_SCHED_POINT(p, 1), __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
 
+/* Half of 64 bits, for machines that have only 32 at a time: seen as a part of the whole, whatever that is. */
+typedef uint32_t __attribute__((may_alias)) quire_half_t;
+
 /*
  * For counters. One of 64 bits is added to in two steps where a machine has only 32 at a time: nothing is lost, but a load in
  * between may miss a carry.
@@ -53,8 +56,7 @@
 #ifdef __i386__
 static inline void quire_add_halves(void *p, uint64_t v)
 {
-	typedef uint32_t __attribute__((may_alias)) half_t;
-	half_t *half = p;
+	quire_half_t *half = p;
 
 	__asm__ volatile("lock addl %2, %0; lock adcl %3, %1"
 			 : "+m"(half[0]), "+m"(half[1])

@@ -360,8 +360,7 @@ static inline uint64_t load_set(const uint64_t *set)
 #if __SIZEOF_POINTER__ == 8
 	return quire_load(set);
 #else
-	typedef uint32_t __attribute__((may_alias)) half_t;
-	const half_t *half = (const half_t *)(const void *)set;
+	const quire_half_t *half = (const quire_half_t *)set;
 
 	return quire_load(&half[0]) | (uint64_t)quire_load(&half[1]) << 32;
 #endif

@@ -115,9 +115,9 @@ static inline uint64_t entry64_load(const uint64_t *entry)
  * With the table's lock. P and what the hardware sets, A and D, are in the low half, so the other half stands still, and
  * what is not present may be written half by half, the one with P last.
  */
-static inline uint32_t *entry64_half(const uint64_t *entry, unsigned high)
+static inline quire_half_t *entry64_half(const uint64_t *entry, unsigned high)
 {
-	return (uint32_t *)(uintptr_t)entry + high;
+	return (quire_half_t *)(uintptr_t)entry + high;
 }
 
 static inline uint64_t entry64_get(const uint64_t *entry)
@@ -174,7 +174,8 @@ static inline bool is_low(const struct quire_pgfmt *format, struct pte_change c)
 
 static inline bool entry64_hide_low(const struct quire_pgfmt *fmt, uint64_t *entry, struct pte_change c)
 {
-	uint32_t *half = entry64_half(entry, 0), pte = quire_load(half);
+	quire_half_t *half = entry64_half(entry, 0);
+	uint32_t pte = quire_load(half);
 
 	if (!pte_present(fmt, pte))
 		return false;
@@ -200,9 +201,7 @@ static inline bool entry64_carry_low(const struct quire_pgfmt *fmt, uint64_t *fr
 /* For scans: whatever is found is loaded again by who uses it. */
 static inline uint64_t entry64_peek(const uint64_t *entry)
 {
-	const uint32_t *half = (const uint32_t *)(const void *)entry;
-
-	return quire_peek(&half[0]) | quire_peek(&half[1]);
+	return quire_peek(entry64_half(entry, 0)) | quire_peek(entry64_half(entry, 1));
 }
 
 #define entry64_scan(entry) entry64_peek(entry)

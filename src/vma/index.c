@@ -67,8 +67,7 @@ static inline uint64_t load_order(const struct quire_index *ix, const struct ind
 	(void)ix;
 	(void)changes;
 #else
-	typedef uint32_t __attribute__((may_alias)) half_t;
-	const half_t *half = (const half_t *)(const void *)&leaf->order;
+	const quire_half_t *half = (const quire_half_t *)&leaf->order;
 	const unsigned low = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 1;
 	uint32_t a = quire_load_acquire(&half[low]), b = quire_load_acquire(&half[1 - low]);
 
