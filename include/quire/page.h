@@ -279,10 +279,11 @@ struct quire_config;
  * nr_nodes, node_distance, cpu_node: see struct quire_config. All descriptors lie on one node.
  * -EINVAL: an empty map, end < start, an unknown kind, an address beyond 2^52, no usable frame in the direct map, memory
  * below high_memory that is not linear (see quire_port_phys_to_virt()), a bad mask, a high_memory that does not go with
- * it, more frames from the first to the last than a machine word counts, more than QUIRE_NR_NODES nodes, a range or a CPU on a node that is not, two nodes with one usable frame, a distance
- * that ACPI's SLIT could not have (to the node itself other than 10, to others 10 or less). -ENOMEM: the largest usable stretch below high_memory does not hold the descriptors and tables, which are carved
- * from its end. Either way quire_port_log() is told the reason. Frame 0 is never handed out: where memory is mapped
- * at its own address, a pointer to it would be NULL.
+ * it, more frames from the first to the last than a machine word counts, more than QUIRE_NR_NODES nodes, a range or a CPU
+ * on a node that is not, two nodes with one usable frame, a distance that ACPI's SLIT could not have (to the node itself
+ * other than 10, to others 10 or less). -ENOMEM: the largest usable stretch below high_memory does not hold the descriptors
+ * and tables, which are carved from its end. Either way quire_port_log() is told the reason. Frame 0 is never handed out:
+ * where memory is mapped at its own address, a pointer to it would be NULL.
  * Called once, before any other function of this room, on one CPU; q->nr_cpus is set.
  */
 int quire_page_init(struct quire *q, const struct quire_config *config);

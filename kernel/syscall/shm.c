@@ -227,8 +227,10 @@ static int64_t map_segment(struct segment *s, uint64_t addr, bool fixed, uint32_
 	char path[16];
 	int64_t result;
 
+	if (fixed)
+		how |= flags & SHM_REMAP || !addr ? QUIRE_MAP_FIXED : QUIRE_MAP_FIXED_NOREPLACE;
 	/* EINVAL comes before all that mmap may say; in case another thread maps something now, mmap looks again. */
-	if (fixed && addr && !(flags & SHM_REMAP) && is_taken(addr, s->size))
+	if ((how & QUIRE_MAP_FIXED_NOREPLACE) && is_taken(addr, s->size))
 		return -EINVAL;
 	ksnprintf(path, sizeof(path), "/SYSV%08x", (unsigned)s->key);
 	result = file_open_inode(s->inode, flags & SHM_RDONLY ? O_RDONLY : O_RDWR, kstrdup(path),
@@ -243,8 +245,6 @@ static int64_t map_segment(struct segment *s, uint64_t addr, bool fixed, uint32_
 		prot |= QUIRE_PROT_WRITE;
 	if (flags & SHM_EXEC)
 		prot |= QUIRE_PROT_EXEC;
-	if (fixed)
-		how |= flags & SHM_REMAP || !addr ? QUIRE_MAP_FIXED : QUIRE_MAP_FIXED_NOREPLACE;
 	result = quire_mmap(current()->mm, addr, s->size, prot, how, &file->map, 0);
 	file_put(file);
 	return result == -EEXIST ? -EINVAL : result;

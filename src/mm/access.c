@@ -205,7 +205,6 @@ static int copy_page(struct local *l, struct quire_mm *remote, quire_uaddr_t the
  * nothing yet of what is stored to the first.
  */
 struct batch {
-	uint64_t most;		  /* pages at a time */
 	struct quire_page **page; /* references, to read; NULL: to write, see quire_store_bytes() */
 	struct quire_page *few[FEW_PAGES];
 };
@@ -213,7 +212,7 @@ struct batch {
 /* Pages that a vector touches. */
 static uint64_t pages_of(quire_uaddr_t addr, uint64_t len)
 {
-	return (page_offset(addr) + len + QUIRE_PAGE_SIZE - 1) >> QUIRE_PAGE_SHIFT;
+	return quire_size_pages(page_offset(addr) + len);
 }
 
 static int open_batch(struct batch *b, struct quire *q, const struct quire_iovec *vec, size_t nr,
@@ -222,11 +221,10 @@ static int open_batch(struct batch *b, struct quire *q, const struct quire_iovec
 	uint64_t pages = 0;
 
 	for (size_t i = 0; i < nr; i++) {
-		uint64_t n = vec[i].len ? pages_of(vec[i].base, vec[i].len) : 0;
+		uint64_t n = pages_of(vec[i].base, vec[i].len);
 
 		pages = pages > n ? pages : n;
 	}
-	b->most = MOST_PAGES;
 	b->page = write ? NULL : b->few;
 	if (write || pages <= FEW_PAGES)
 		return 0;
@@ -247,7 +245,7 @@ static uint64_t take_pages(struct batch *b, struct quire_mm *remote, quire_uaddr
 {
 	uint64_t n;
 
-	for (n = 0; n < pages && n < b->most; n++) {
+	for (n = 0; n < pages && n < MOST_PAGES; n++) {
 		quire_uaddr_t at = addr + (n << QUIRE_PAGE_SHIFT);
 
 		*err = b->page ? quire_pin_remote_page(remote, at, &b->page[n])

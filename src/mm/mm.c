@@ -13,11 +13,11 @@
 
 int quire_mm_create(struct quire *q, const struct quire_layout *layout, struct quire_mm **answer)
 {
+	const uint64_t task_size = layout ? layout->task_size : q->fmt->user_end;
 	struct quire_mm *mm;
 
 	*answer = NULL;
-	if (layout ? layout->task_size > q->fmt->user_end || layout->task_size > QUIRE_INDEX_END
-		   : q->fmt->user_end > QUIRE_INDEX_END)
+	if (task_size > q->fmt->user_end || task_size > QUIRE_INDEX_END)
 		return -QUIRE_EINVAL;
 	mm = quire_mm_alloc(q);
 	if (!mm)
