@@ -182,9 +182,10 @@ void step(void)
 {
 	unsigned long before = ix.changes;
 	unsigned splices;
+	bool late;
 
 	if (stepping && uncounted) {
-		if (uncounted-- == 1)
+		if (--uncounted == 0)
 			ix.changes++;
 		return;
 	}
@@ -193,19 +194,14 @@ void step(void)
 	stepping = false;
 	turns--;
 	patience = (unsigned)below(10);
-	if (below(2) && states < MOST_STATES) {
+	late = below(2) != 0;
+	for (splices = late ? 1 : 1 + (unsigned)below(3); splices && states < MOST_STATES; splices--) {
 		random_splice(model_upto(asked), most_old, most_new);
 		note_state();
-		if (ix.changes == before + 1) {
-			ix.changes = before;
-			uncounted = 1 + (unsigned)below(10);
-		}
-		stepping = true;
-		return;
 	}
-	for (splices = 1 + (unsigned)below(3); splices && states < MOST_STATES; splices--) {
-		random_splice(model_upto(asked), most_old, most_new);
-		note_state();
+	if (late && ix.changes == before + 1) {
+		ix.changes = before;
+		uncounted = 1 + (unsigned)below(10);
 	}
 	stepping = true;
 }
@@ -398,7 +394,7 @@ static void test_far_apart(void **state)
 	unsigned i;
 
 	(void)state;
-	start(HAS_WIDE ? UINT64_C(1) << 44 : UINT64_C(0xfffffffe), 150);
+	start(HAS_WIDE ? UINT64_C(1) << 44 : PAGE_NONE - 1, 150);
 	for (i = 0; i < ROUNDS; i++) {
 		most_old = count > 100 ? 3 : 1;
 		most_new = count > 150 ? 1 : 3;

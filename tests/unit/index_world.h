@@ -22,7 +22,7 @@
 
 #define PAGE QUIRE_PAGE_SIZE
 /* With 32 bits: all that there is. */
-#define SPACE_END (HAS_WIDE ? UINT64_C(0x7ffffffff000) : UINT64_C(0xfffffffe) << QUIRE_PAGE_SHIFT)
+#define SPACE_END (HAS_WIDE ? UINT64_C(0x7ffffffff000) : (uint64_t)(PAGE_NONE - 1) << QUIRE_PAGE_SHIFT)
 /* Pages that random areas lie in: one leaf's offsets reach from any of them to any other. */
 #define NEAR_PAGES (HAS_WIDE ? UINT64_C(1) << 32 : SPACE_END / PAGE)
 
