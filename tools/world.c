@@ -698,7 +698,7 @@ int world_own(struct space *space, uint64_t addr)
 	if (vma->anon)
 		return 0;
 	record_own(space->world->recorder, space, addr);
-	return quire_anon_prepare(vma);
+	return quire_anon_prepare(vma, QUIRE_GFP_KERNEL);
 }
 
 int world_grow(struct space *space, uint64_t addr)

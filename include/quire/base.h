@@ -165,7 +165,7 @@ static inline void quire_list_del(struct quire_list *l)
  * A spin lock. Taking it disables preemption; the _irq forms disable interrupts too and must be
  * used by everybody for a lock that an interrupt handler takes. Never held across anything that
  * may sleep. Debug builds record the owner: taking it twice and releasing another CPU's lock are
- * reported, and quire_spin_assert() checks that this CPU holds it.
+ * reported, and quire_spin_assert() checks that this CPU holds it; and they count what each CPU holds.
  */
 struct quire_spinlock {
 	uint32_t word; /* 0 free; else held: debug builds 1 + number of the CPU, release builds 1 */
@@ -175,6 +175,9 @@ struct quire_spinlock {
 
 /* The lock was not free at the first try: turn until it is. Debug builds report a lock taken twice. */
 void quire_spin_contended(struct quire *q, struct quire_spinlock *l, uint32_t token);
+
+/* For debug builds: this CPU holds so many more. */
+void quire_spin_count(struct quire *q, int more);
 
 static inline uint32_t quire_spin_token(struct quire *q)
 {
@@ -188,6 +191,8 @@ static inline void quire_spin_lock_raw(struct quire *q, struct quire_spinlock *l
 
 	if (!quire_likely(quire_cmpxchg_acquire(&l->word, &unlocked, token)))
 		quire_spin_contended(q, l, token);
+	if (QUIRE_DEBUG)
+		quire_spin_count(q, 1);
 	QUIRE_SCHED_HOLDS(&l->word, 1);
 }
 
@@ -196,6 +201,8 @@ static inline void quire_spin_unlock_raw(struct quire *q, struct quire_spinlock 
 	if (QUIRE_DEBUG && quire_peek(&l->word) != quire_spin_token(q))
 		quire_port_report(q, "spin lock released by a CPU that does not hold it", __FILE__,
 				  (uint64_t)(uintptr_t)l);
+	if (QUIRE_DEBUG)
+		quire_spin_count(q, -1);
 	QUIRE_SCHED_HOLDS(&l->word, 0);
 	quire_store_release(&l->word, 0u);
 }
@@ -212,6 +219,8 @@ static inline bool quire_spin_trylock(struct quire *q, struct quire_spinlock *l)
 
 	quire_port_preempt_disable(q);
 	if (quire_cmpxchg_acquire(&l->word, &unlocked, quire_spin_token(q))) {
+		if (QUIRE_DEBUG)
+			quire_spin_count(q, 1);
 		QUIRE_SCHED_HOLDS(&l->word, 1);
 		return true;
 	}
@@ -289,6 +298,7 @@ struct quire_grace_list {
 struct quire_grace_cpu {
 	uint64_t epoch;   /* 0: outside; else a global epoch not newer than that on entry */
 	uint32_t nesting; /* depth of enters; this CPU only */
+	uint32_t spins;   /* spin locks that it holds, in debug builds; this CPU only */
 
 	struct quire_spinlock lock __attribute__((aligned(QUIRE_CACHELINE))); /* irq; all below but runs */
 	uint32_t pending; /* deferred here and not yet taken to be run */
@@ -312,6 +322,12 @@ void quire_grace_leave(struct quire *q);
 bool quire_in_grace(struct quire *q);
 
 /*
+ * Outside interrupts and grace periods, with no spin lock held? For assertions of debug builds, where locks are counted. Whether
+ * the host itself has interrupts or preemption off is not known here.
+ */
+bool quire_may_sleep(struct quire *q);
+
+/*
  * Run fn(q, d) after a grace period, on whatever CPU. Any context. fn may not sleep, and it may run inside a later
  * quire_defer() of somebody else, whatever locks and context that has: so it takes irq-safe locks only, none under
  * which anybody defers. Freeing to slab and page is fine; deferring again is, too.
@@ -328,6 +344,13 @@ void quire_grace_poll(struct quire *q);
  * CPU. May sleep (yields through quire_port_relax()); not inside a grace period.
  */
 void quire_grace_wait(struct quire *q);
+
+/*
+ * For whoever has found memory short and may sleep: what waits for a grace period may be all that is missing. A
+ * quire_grace_wait(), if anything is deferred or just being freed, on any CPU, and *tries, which the caller begins with 0, is not
+ * yet 16 (as often Linux comes back to reclaim that brings nothing). False: there was no wait, and there is no use in another try.
+ */
+bool quire_grace_reclaim(struct quire *q, unsigned *tries);
 
 /* ---- Checks ------------------------------------------------------------------------------ */
 
@@ -346,10 +369,12 @@ void quire_grace_wait(struct quire *q);
 	} while (0)
 #define quire_spin_assert(q, l) quire_assert(q, quire_peek(&(l)->word) == quire_port_cpu(q) + 1)
 #define quire_mutex_assert(q, m) quire_assert(q, quire_mutex_is_locked(m))
+#define quire_sleep_assert(q) quire_assert(q, quire_may_sleep(q)) /* Linux's might_sleep() */
 #else
 #define quire_assert(q, cond) ((void)sizeof(!(cond)))
 #define quire_spin_assert(q, l) ((void)sizeof(l))
 #define quire_mutex_assert(q, m) ((void)sizeof(m))
+#define quire_sleep_assert(q) ((void)sizeof(q))
 #endif
 
 /*

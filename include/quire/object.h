@@ -346,15 +346,15 @@ struct quire_anon_chain {
 /*
  * Give vma (NEW or ALIVE) an owner if it has none: that of a neighbour (next first, then
  * previous) where Linux would share it, else a new one; an ALIVE area's counters are those of a
- * linked area from then on. Called by faults. The caller keeps vma from being freed (a grace
- * period, the writer lock). May allocate, does not sleep. -ENOMEM; -EAGAIN: vma is frozen, busy
- * or dead, look it up again after quire_mm_wait().
+ * linked area from then on. Called by faults. The caller keeps vma from being freed: by the writer
+ * lock, or by a grace period, and then gfp is QUIRE_GFP_NOWAIT. Sleeps for memory with QUIRE_GFP_KERNEL
+ * alone. -ENOMEM; -EAGAIN: vma is frozen, busy or dead, look it up again after quire_mm_wait().
  */
-int quire_anon_prepare(struct quire_vma *vma);
+int quire_anon_prepare(struct quire_vma *vma, quire_gfp_t gfp);
 
 /*
  * The same for an area that is NEW, between the neighbours that it will have (NULL: none there):
- * new ones too, or those in the index. Writer lock held. -ENOMEM with nothing changed.
+ * new ones too, or those in the index. Writer lock held; may sleep. -ENOMEM with nothing changed.
  */
 int quire_anon_prepare_between(struct quire_vma *vma, struct quire_vma *prev,
 			       struct quire_vma *next);

@@ -8,8 +8,9 @@
  * and then the others, the nearest first; within a node the highest zone allowed first and then those below.
  *
  * Locks: one irq-safe spin lock a zone; per-CPU lists under interrupts off. All functions here may be
- * called in any context unless they say otherwise. Nothing here sleeps: when memory is short the
- * answer is NULL, and whoever can sleep calls reclaim (a later room) and tries again.
+ * called in any context unless they say otherwise. Only an allocation with
+ * QUIRE_GFP_WAIT in it (QUIRE_GFP_KERNEL and what is made of it) may sleep: when memory is short it waits for what
+ * waits for a grace period. When that was not enough, the answer is NULL.
  */
 #ifndef QUIRE_PAGE_H
 #define QUIRE_PAGE_H
@@ -108,13 +109,14 @@ typedef uint32_t quire_gfp_t;
 #define QUIRE_GFP_NOWARN 0x400u   /* a failure is not logged */
 #define QUIRE_GFP_NOFAIL 0x800u   /* refused: the allocation returns NULL, debug builds report it */
 #define QUIRE_GFP_MEMALLOC 0x1000u /* may empty the zone: for the code that frees memory */
-#define QUIRE_GFP_NOMEMALLOC 0x2000u /* takes back what MEMALLOC gives, and what NOWAIT gives on top of HIGH */
-#define QUIRE_GFP_NOWAIT 0x4000u  /* whoever asks cannot wait: with HIGH, down to 3/8 of the min watermark */
+#define QUIRE_GFP_NOMEMALLOC 0x2000u /* takes back what MEMALLOC gives, and what HIGH gives those who cannot wait */
+#define QUIRE_GFP_WAIT 0x4000u    /* may sleep; who has HIGH without it goes down to 3/8 of the min watermark */
 #define QUIRE_GFP_THISNODE 0x8000u /* only from the node asked for, no other */
-#define QUIRE_GFP_KERNEL 0u
-#define QUIRE_GFP_USER 0u
-#define QUIRE_GFP_ATOMIC (QUIRE_GFP_HIGH | QUIRE_GFP_NOWAIT)
-#define QUIRE_GFP_HIGHUSER QUIRE_GFP_HIGHMEM
+#define QUIRE_GFP_KERNEL QUIRE_GFP_WAIT
+#define QUIRE_GFP_USER QUIRE_GFP_WAIT
+#define QUIRE_GFP_NOWAIT 0u
+#define QUIRE_GFP_ATOMIC QUIRE_GFP_HIGH
+#define QUIRE_GFP_HIGHUSER (QUIRE_GFP_HIGHMEM | QUIRE_GFP_WAIT)
 
 /* An allocation first leaves LOW alone, in all its zones and nodes, and then dips to MIN. HIGH is where reclaim stops. */
 enum quire_watermark { QUIRE_WMARK_MIN, QUIRE_WMARK_LOW, QUIRE_WMARK_HIGH, QUIRE_NR_WMARKS };
@@ -306,6 +308,7 @@ int quire_page_survey(struct quire *q, const struct quire_config *config);
  * owner NULL, index, maps and aux 0. NULL when there are none (watermarks, order > QUIRE_MAX_ORDER,
  * QUIRE_GFP_NOFAIL, more than one zone bit). This CPU's node comes first, and there the highest zone allowed.
  * QUIRE_GFP_ZERO with QUIRE_GFP_HIGHMEM is served from below high_memory while there are no kmaps.
+ * With QUIRE_GFP_WAIT it may sleep: outside grace periods, interrupts on, no spin lock held. Without: any context.
  */
 struct quire_page *quire_page_alloc(struct quire *q, quire_gfp_t gfp, unsigned order);
 

@@ -86,7 +86,10 @@ int quire_cache_create(struct quire *q, struct quire_cache *cache, const char *n
  */
 int quire_cache_destroy(struct quire *q, struct quire_cache *cache);
 
-/* An object (constructed, else with undefined content; QUIRE_GFP_ZERO zeroes it), or NULL. */
+/*
+ * An object (constructed, else with undefined content; QUIRE_GFP_ZERO zeroes it), or NULL. May sleep with QUIRE_GFP_WAIT
+ * alone, as quire_page_alloc(); so does quire_kmalloc().
+ */
 void *quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t gfp);
 void quire_cache_free(struct quire *q, struct quire_cache *cache, void *object);
 

@@ -64,7 +64,7 @@ static void unpark_timer(struct timer *t)
 
 static struct thread *make(void)
 {
-	struct thread *t = quire_cache_alloc(Q, &thread_cache, QUIRE_GFP_ZERO);
+	struct thread *t = quire_cache_alloc(Q, &thread_cache, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 
 	if (!t)
 		return NULL;

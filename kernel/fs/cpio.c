@@ -116,7 +116,7 @@ static int make_one(struct unpacking *u, char *path, const uint32_t *field, cons
 	case S_IFLNK:
 		if (!field[FILESIZE] || field[FILESIZE] >= PATH_MAX)
 			return -EINVAL;
-		target = quire_kmalloc(Q, field[FILESIZE] + 1, QUIRE_GFP_ZERO);
+		target = quire_kmalloc(Q, field[FILESIZE] + 1, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 		if (!target)
 			return -ENOMEM;
 		memcpy(target, data, field[FILESIZE]);
@@ -138,7 +138,7 @@ static int make_one(struct unpacking *u, char *path, const uint32_t *field, cons
 
 static int unpack(const uint8_t *data, uint64_t size)
 {
-	struct unpacking *u = quire_kmalloc(Q, sizeof(*u), QUIRE_GFP_ZERO);
+	struct unpacking *u = quire_kmalloc(Q, sizeof(*u), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	char *path = quire_kmalloc(Q, PATH_MAX + 1, QUIRE_GFP_KERNEL);
 	uint64_t at = 0;
 	int err = u && path ? 0 : -ENOMEM;

@@ -47,7 +47,7 @@ static struct file *file_new(struct inode *inode, uint32_t flags, char *path)
 	if (!file_cache.name)
 		kernel_assert(!quire_cache_create(Q, &file_cache, "files_cache", sizeof(*file), 0,
 						  0, NULL));
-	file = quire_cache_alloc(Q, &file_cache, QUIRE_GFP_ZERO);
+	file = quire_cache_alloc(Q, &file_cache, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	if (!file)
 		return NULL;
 	file->map.refs = 1;

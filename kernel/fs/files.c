@@ -25,8 +25,8 @@ static int grow(struct files *f, unsigned size)
 		return -EMFILE;
 	while (n < size)
 		n *= 2;
-	file = quire_kmalloc(Q, n * sizeof(*file), QUIRE_GFP_ZERO);
-	cloexec = quire_kmalloc(Q, n, QUIRE_GFP_ZERO);
+	file = quire_kmalloc(Q, n * sizeof(*file), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
+	cloexec = quire_kmalloc(Q, n, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	if (!file || !cloexec) {
 		quire_kfree(Q, file);
 		quire_kfree(Q, cloexec);
@@ -46,7 +46,7 @@ static int grow(struct files *f, unsigned size)
 
 struct files *files_new(void)
 {
-	struct files *f = quire_kmalloc(Q, sizeof(*f), QUIRE_GFP_ZERO);
+	struct files *f = quire_kmalloc(Q, sizeof(*f), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 
 	if (!f)
 		return NULL;

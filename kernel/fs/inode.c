@@ -56,7 +56,7 @@ const struct quire_file_ops limited_ops = {
 
 struct inode *inode_new(uint32_t mode)
 {
-	struct inode *inode = quire_cache_alloc(Q, &inode_cache, QUIRE_GFP_ZERO);
+	struct inode *inode = quire_cache_alloc(Q, &inode_cache, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	const struct thread *t = current();
 
 	if (!inode)

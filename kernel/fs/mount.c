@@ -133,7 +133,7 @@ static int mount_locked(struct inode *at, const char *source, const char *type, 
 		return -EBUSY;
 	if (at && at->ops && at != at->mount->root)
 		return -EINVAL; /* it is another one each time that somebody looks */
-	m = quire_kmalloc(Q, sizeof(*m) + strlen(source) + 1, QUIRE_GFP_ZERO);
+	m = quire_kmalloc(Q, sizeof(*m) + strlen(source) + 1, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	if (!m)
 		return -ENOMEM;
 	m->refs = 1;

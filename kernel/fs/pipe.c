@@ -20,7 +20,7 @@ static struct quire_mutex fifo_lock; /* inode->pipe of named ones */
 
 static struct pipe *pipe_new(void)
 {
-	struct pipe *p = quire_kmalloc(Q, sizeof(*p), QUIRE_GFP_ZERO);
+	struct pipe *p = quire_kmalloc(Q, sizeof(*p), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 
 	if (p)
 		p->refs = 1;

@@ -353,7 +353,7 @@ int proc_of_mm(struct proc_text *t, struct process *p,
 static int generate(struct file *file)
 {
 	const struct proc_node *node = file->inode->proc;
-	struct proc_text *t = quire_kmalloc(Q, sizeof(*t), QUIRE_GFP_ZERO), *old = file->private;
+	struct proc_text *t = quire_kmalloc(Q, sizeof(*t), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO), *old = file->private;
 	struct process *p = file->inode->proc_pid ? process_find(file->inode->proc_pid) : NULL;
 	int err = 0;
 

@@ -234,7 +234,7 @@ static void note_layout(struct program *p, struct quire_mm *mm, struct elf_image
 
 static int load_interpreter(const char *path, struct quire_mm *mm, struct elf_image *image)
 {
-	struct program *p = quire_kmalloc(Q, sizeof(*p), QUIRE_GFP_ZERO);
+	struct program *p = quire_kmalloc(Q, sizeof(*p), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	struct file *file;
 	int err;
 
@@ -258,7 +258,7 @@ static int load_interpreter(const char *path, struct quire_mm *mm, struct elf_im
 
 int elf_load(struct file *file, struct quire_mm *mm, struct elf_image *image, uint64_t random)
 {
-	struct program *p = quire_kmalloc(Q, sizeof(*p), QUIRE_GFP_ZERO);
+	struct program *p = quire_kmalloc(Q, sizeof(*p), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	char interpreter[256] = "";
 	unsigned i;
 	int err;

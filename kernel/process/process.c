@@ -141,7 +141,7 @@ void process_tick(struct process *p, bool user)
 
 struct process *process_new(void)
 {
-	struct process *p = quire_cache_alloc(Q, &process_cache, QUIRE_GFP_ZERO);
+	struct process *p = quire_cache_alloc(Q, &process_cache, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 
 	if (!p)
 		return NULL;
@@ -203,7 +203,7 @@ void process_apply_limits(struct process *p, struct quire_mm *mm)
 
 struct fs_context *fs_context_new(const struct fs_context *from)
 {
-	struct fs_context *fs = quire_cache_alloc(Q, &fs_cache, QUIRE_GFP_ZERO);
+	struct fs_context *fs = quire_cache_alloc(Q, &fs_cache, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 
 	if (!fs)
 		return NULL;
@@ -231,7 +231,7 @@ void fs_context_put(struct fs_context *fs)
 
 struct sighand *sighand_new(const struct sighand *from)
 {
-	struct sighand *s = quire_cache_alloc(Q, &sighand_cache, QUIRE_GFP_ZERO);
+	struct sighand *s = quire_cache_alloc(Q, &sighand_cache, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 
 	if (!s)
 		return NULL;

@@ -465,7 +465,7 @@ static void unlook(struct file **files, struct waiter *waiters, size_t n)
 
 static int64_t do_poll(struct pollfd *fds, size_t n, uint64_t deadline)
 {
-	struct file **files = quire_kmalloc(Q, (n + 1) * sizeof(*files), QUIRE_GFP_ZERO);
+	struct file **files = quire_kmalloc(Q, (n + 1) * sizeof(*files), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	struct waiter *waiters = quire_kmalloc(Q, (n + 1) * sizeof(*waiters), QUIRE_GFP_KERNEL);
 	int64_t result = files && waiters ? 0 : -ENOMEM;
 	size_t i;

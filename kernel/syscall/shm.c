@@ -145,7 +145,7 @@ static int64_t make_segment(int32_t key, uint64_t size, uint32_t flags)
 		return -EINVAL;
 	if (nr_segments >= SHMMNI)
 		return -ENOSPC;
-	s = quire_kmalloc(Q, sizeof(*s), QUIRE_GFP_ZERO);
+	s = quire_kmalloc(Q, sizeof(*s), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	if (!s)
 		return -ENOMEM;
 	s->inode = inode_new(S_IFREG | (flags & 0777));

@@ -215,7 +215,7 @@ int64_t sys_timer_create(struct call *c)
 		err = check_event(&event);
 	if (err)
 		return err;
-	t = quire_kmalloc(Q, sizeof(*t), QUIRE_GFP_ZERO);
+	t = quire_kmalloc(Q, sizeof(*t), QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 	if (!t)
 		return -EAGAIN;
 	timer_init(&t->timer, posix_timer_rings);

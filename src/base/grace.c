@@ -34,6 +34,9 @@
 #define QUIRE_EMIT_GRACE /* quire_grace_enter() and _leave(): see inline.h */
 #include <quire/quire.h>
 
+/* For who is short of memory: see quire_grace_reclaim(). */
+#define MOST_TRIES 16u
+
 /* Every so many deferrals a CPU looks whether some can run. */
 #define POLL_EVERY 32u
 
@@ -193,7 +196,7 @@ void quire_grace_wait(struct quire *q)
 	uint64_t target;
 	unsigned i;
 
-	quire_assert(q, !quire_in_grace(q));
+	quire_sleep_assert(q);
 	quire_fence(); /* as D: what the caller unlinked, before the epoch is read */
 	target = quire_load(&q->grace.epoch) + 2;
 	while (quire_load_acquire(&q->grace.epoch) < target)
@@ -208,4 +211,29 @@ void quire_grace_wait(struct quire *q)
 		while ((runs & 1) != 0 && quire_load_acquire(&q->grace.cpu[i].runs) == runs)
 			quire_port_relax(q);
 	}
+}
+
+/* Is anything to come, from any CPU? What has been taken from the lists and not freed yet counts, too. */
+static bool anything_waits(struct quire *q)
+{
+	unsigned i;
+
+	for (i = 0; i < q->nr_cpus; i++) {
+		struct quire_grace_cpu *c = &q->grace.cpu[i];
+
+		if (quire_load(&c->pending) != 0 || (quire_load(&c->runs) & 1) != 0)
+			return true;
+	}
+	return false;
+}
+
+bool quire_grace_reclaim(struct quire *q, unsigned *tries)
+{
+	quire_sleep_assert(q);
+	/* A reader who waits for himself would do so for ever; no memory is the lesser evil. */
+	if (*tries >= MOST_TRIES || quire_in_grace(q) || !anything_waits(q))
+		return false;
+	*tries += 1;
+	quire_grace_wait(q);
+	return true;
 }

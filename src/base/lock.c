@@ -3,7 +3,7 @@
  * The parts of locks that are not inline: what a spin lock does when it is held, and the mutex.
  * Called by every room. Nothing here allocates; only quire_mutex_lock() sleeps.
  */
-#include <quire/base.h>
+#include <quire/quire.h>
 
 void quire_spin_contended(struct quire *q, struct quire_spinlock *l, uint32_t token)
 {
@@ -22,6 +22,24 @@ void quire_spin_contended(struct quire *q, struct quire_spinlock *l, uint32_t to
 	} while (!quire_cmpxchg_acquire(&l->word, &unlocked, token));
 }
 
+void quire_spin_count(struct quire *q, int more)
+{
+	struct quire_grace_cpu *c = &q->grace.cpu[quire_port_cpu(q)];
+
+	quire_store(&c->spins, quire_load(&c->spins) + (uint32_t)more);
+}
+
+bool quire_may_sleep(struct quire *q)
+{
+	uint32_t spins;
+
+	/* As in quire_in_grace(). */
+	quire_port_preempt_disable(q);
+	spins = quire_load(&q->grace.cpu[quire_port_cpu(q)].spins);
+	quire_port_preempt_enable(q);
+	return !spins && !quire_in_grace(q) && !quire_port_in_interrupt(q);
+}
+
 /*
  * The mutex is a word of three states. Whoever has once found it held cannot know whether others
  * sleep too, and so takes it as 2: at worst its unlock wakes nobody. An unlock that finds 1 knows
@@ -31,6 +49,7 @@ void quire_mutex_lock(struct quire *q, struct quire_mutex *m)
 {
 	uint32_t word = 0;
 
+	quire_sleep_assert(q);
 	if (quire_unlikely(!quire_cmpxchg_acquire(&m->word, &word, 1u))) {
 		while (quire_exchange(&m->word, 2u) != 0)
 			quire_port_wait(q, &m->word, 2u);

@@ -34,6 +34,10 @@ static struct quire_page *alloc_block(const struct request *r, unsigned order)
 {
 	quire_gfp_t gfp = r->gfp | QUIRE_GFP_NOWARN;
 
+	/* There are small ones as well: nothing is waited for. */
+	if (order)
+		gfp &= ~QUIRE_GFP_WAIT;
+
 	if (r->node < 0)
 		return quire_page_alloc(r->q, gfp, order);
 	return quire_page_alloc_node(r->q, (unsigned)r->node, gfp, order);
@@ -174,7 +178,7 @@ static void *vmalloc_chain(const struct request *r)
 			.q = r->q,
 			.size = bytes,
 			/* Read here and by whoever looks into vmallocinfo. */
-			.gfp = QUIRE_GFP_HIGHMEM,
+			.gfp = QUIRE_GFP_HIGHUSER,
 			.rights = QUIRE_PTE_READ | QUIRE_PTE_WRITE,
 			.node = r->node,
 			.caller = r->caller,

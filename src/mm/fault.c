@@ -244,7 +244,7 @@ static struct quire_page *alloc_frame(struct quire_fault *f, quire_gfp_t gfp)
 enum quire_outcome quire_fault_take_frame(struct quire_fault *f, bool zeroed)
 {
 	if (!f->frame) {
-		f->frame = alloc_frame(f, QUIRE_GFP_HIGHUSER | (zeroed ? QUIRE_GFP_ZERO : 0));
+		f->frame = alloc_frame(f, QUIRE_GFP_HIGHMEM | (zeroed ? QUIRE_GFP_ZERO : 0));
 		if (!f->frame)
 			return QUIRE_FAULT_OOM;
 		f->frame_is_zero = zeroed;
@@ -264,7 +264,7 @@ enum quire_outcome quire_fault_take_owner(struct quire_fault *f)
 		return QUIRE_FAULT_DONE;
 	if (!f->populated)
 		return quire_fault_make_leaf(f);
-	switch (quire_anon_prepare(f->vma)) {
+	switch (quire_anon_prepare(f->vma, QUIRE_GFP_NOWAIT)) {
 	case 0:
 		return QUIRE_FAULT_DONE;
 	case -QUIRE_EAGAIN:
@@ -377,6 +377,7 @@ static void trim_tables(struct quire_fault *f)
 enum quire_outcome quire_serve_fault(struct quire_fault *f)
 {
 	enum quire_outcome r;
+	unsigned tries = 0;
 
 	f->major = false;
 	for (;;) {
@@ -395,6 +396,9 @@ enum quire_outcome quire_serve_fault(struct quire_fault *f)
 			if (r == QUIRE_FAULT_AGAIN)
 				continue;
 		}
+		/* In the grace period there was no waiting for memory. */
+		if (r == QUIRE_FAULT_OOM && quire_grace_reclaim(f->q, &tries))
+			continue;
 		if (f->populated)
 			trim_tables(f);
 		f->populated = false;

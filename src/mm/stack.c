@@ -55,7 +55,7 @@ static int check_limits(struct quire_mm *mm, const struct quire_vma *vma, quire_
  */
 static void give_owner(struct quire_vma *vma)
 {
-	(void)quire_anon_prepare(vma);
+	(void)quire_anon_prepare(vma, QUIRE_GFP_KERNEL);
 }
 
 /* A longer copy in the area's place. */
@@ -71,7 +71,7 @@ static int replace_by_longer(struct quire_mm *mm, struct quire_vma *vma, quire_u
 	 * As in Linux a stack that has grown has an owner, chosen by what it had for neighbours
 	 * before.
 	 */
-	if (!copy || quire_anon_prepare(copy)) {
+	if (!copy || quire_anon_prepare(copy, QUIRE_GFP_KERNEL)) {
 		quire_plan_cancel(&plan);
 		return -QUIRE_ENOMEM;
 	}

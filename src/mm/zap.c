@@ -72,7 +72,7 @@ static void gather_page(struct zap *z, struct quire_page *page)
 {
 	if (z->in_batches && (!z->batch || z->batch->nr == QUIRE_ARRAY_SIZE(z->batch->page))) {
 		struct batch *fresh =
-			quire_kmalloc(z->q, sizeof(*fresh), QUIRE_GFP_KERNEL | QUIRE_GFP_NOWARN);
+			quire_kmalloc(z->q, sizeof(*fresh), QUIRE_GFP_NOWAIT | QUIRE_GFP_NOWARN);
 
 		z->in_batches = fresh != NULL;
 		if (fresh) {

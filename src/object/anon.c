@@ -29,9 +29,9 @@ static struct quire_anon *real_owner(struct quire_anon *anon)
 /* ---- Owners and chains ------------------------------------------------------------------- */
 
 /* A new owner with one reference; parent NULL: a root. */
-static struct quire_anon *new_owner(struct quire *q, struct quire_anon *parent)
+static struct quire_anon *new_owner(struct quire *q, struct quire_anon *parent, quire_gfp_t gfp)
 {
-	struct quire_anon *anon = quire_cache_alloc(q, &q->objects.anon_cache, QUIRE_GFP_ZERO);
+	struct quire_anon *anon = quire_cache_alloc(q, &q->objects.anon_cache, gfp | QUIRE_GFP_ZERO);
 
 	if (!anon)
 		return NULL;
@@ -56,15 +56,15 @@ static void put_owner(struct quire *q, struct quire_anon *anon)
 	}
 }
 
-static struct quire_anon_chain *new_chain(struct quire *q, uint32_t count)
+static struct quire_anon_chain *new_chain(struct quire *q, uint32_t count, quire_gfp_t gfp)
 {
 	struct quire_anon_chain *chain;
 
 	if (count <= QUIRE_ANON_CHAIN_SHORT)
-		chain = quire_cache_alloc(q, &q->objects.chain_cache, QUIRE_GFP_KERNEL);
+		chain = quire_cache_alloc(q, &q->objects.chain_cache, gfp);
 	else
 		chain = quire_kmalloc(q, sizeof(*chain) + (size_t)count * sizeof(chain->anon[0]),
-				      QUIRE_GFP_KERNEL);
+				      gfp);
 	if (!chain)
 		return NULL;
 	chain->refs = 1;
@@ -241,7 +241,7 @@ static int look(const struct quire_vma *vma)
  * while we look: then it has a successor in the index already, and we look again, so that the
  * answer is never a dead one's.
  */
-static int prepare(struct quire_vma *vma, const struct neighbours *drawn)
+static int prepare(struct quire_vma *vma, const struct neighbours *drawn, quire_gfp_t gfp)
 {
 	struct quire_mm *mm = vma->mm;
 	struct quire *q = mm->q;
@@ -278,8 +278,10 @@ static int prepare(struct quire_vma *vma, const struct neighbours *drawn)
 		}
 		/* A new one; and then everything again, since the lock was dropped. */
 		quire_spin_unlock(q, &mm->anon_lock);
-		anon = new_owner(q, NULL);
-		chain = anon ? new_chain(q, 1) : NULL;
+		quire_grace_leave(q);
+		anon = new_owner(q, NULL, gfp);
+		chain = anon ? new_chain(q, 1, gfp) : NULL;
+		quire_grace_enter(q);
 		quire_spin_lock(q, &mm->anon_lock);
 		if (!chain) {
 			err = look(vma);
@@ -297,9 +299,9 @@ static int prepare(struct quire_vma *vma, const struct neighbours *drawn)
 	return err < 0 ? err : 0;
 }
 
-int quire_anon_prepare(struct quire_vma *vma)
+int quire_anon_prepare(struct quire_vma *vma, quire_gfp_t gfp)
 {
-	return prepare(vma, NULL);
+	return prepare(vma, NULL, gfp);
 }
 
 int quire_anon_prepare_between(struct quire_vma *vma, struct quire_vma *prev,
@@ -308,7 +310,7 @@ int quire_anon_prepare_between(struct quire_vma *vma, struct quire_vma *prev,
 	const struct neighbours drawn = {.prev = prev, .next = next};
 
 	quire_assert(vma->mm->q, vma->state == QUIRE_VMA_NEW);
-	return prepare(vma, &drawn);
+	return prepare(vma, &drawn, QUIRE_GFP_KERNEL);
 }
 
 /* ---- Fork -------------------------------------------------------------------------------- */
@@ -336,8 +338,8 @@ int quire_anon_fork(struct quire_vma *child, struct quire_vma *parent)
 	}
 
 	/* Reserve for the longer answer: the choice itself is made under the lock, once. */
-	fresh = new_owner(q, owner);
-	chain = fresh ? new_chain(q, from->count + 1) : NULL;
+	fresh = new_owner(q, owner, QUIRE_GFP_KERNEL);
+	chain = fresh ? new_chain(q, from->count + 1, QUIRE_GFP_KERNEL) : NULL;
 	if (!chain) {
 		put_owner(q, fresh);
 		return -QUIRE_ENOMEM;

@@ -61,7 +61,7 @@ int quire_shmem_file(struct quire *q, uint64_t size, struct quire_file **out)
 {
 	struct quire_object *object =
 		quire_cache_alloc(q, &q->objects.object_cache, QUIRE_GFP_KERNEL);
-	struct quire_file *file = quire_cache_alloc(q, &q->objects.file_cache, QUIRE_GFP_ZERO);
+	struct quire_file *file = quire_cache_alloc(q, &q->objects.file_cache, QUIRE_GFP_KERNEL | QUIRE_GFP_ZERO);
 
 	*out = NULL;
 	if (!object || !file || size > QUIRE_OBJECT_MAX_SIZE) {

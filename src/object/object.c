@@ -156,7 +156,7 @@ static struct quire_page *alloc_page(struct quire_object *object, uint64_t index
 					       QUIRE_GFP_HIGHUSER);
 	quire_grace_enter(q);
 	page = quire_page_alloc_policy(q, quire_object_policy(object, index), index,
-				       QUIRE_GFP_HIGHUSER);
+				       QUIRE_GFP_HIGHMEM);
 	quire_grace_leave(q);
 	return page;
 }
@@ -276,13 +276,15 @@ static int grab_page(struct quire_object *object, uint64_t index, bool within_si
 {
 	struct quire *q = object->q;
 	struct quire_page *page;
+	unsigned tries = 0;
 	int err;
 
 	for (;;) {
 		page = quire_object_find_page(object, index);
 		if (!page) {
 			err = insert_page(object, index, within_size, out);
-			if (err != -QUIRE_EEXIST)
+			/* Under the tree's lock there was no waiting for memory. */
+			if (err != -QUIRE_EEXIST && (err != -QUIRE_ENOMEM || !quire_grace_reclaim(q, &tries)))
 				return err;
 			continue;
 		}

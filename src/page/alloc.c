@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Handing frames out and taking them back: zones in order, watermarks, per-CPU lists, references.
- * Called by every room above, in any context. Never sleeps and never calls up: whoever can wait for
- * memory does so above this.
+ * Called by every room above, in any context. Sleeps for nothing but a grace period, and only if the caller may
+ * (QUIRE_GFP_WAIT). Never calls up.
  *
  * Single pages go through a list of the CPU's own, so that the usual allocation and free take one
  * uncontended lock and touch one cache line besides the descriptor. The zone behind it is entered once
@@ -23,7 +23,7 @@ static uint64_t watermark(const struct quire_zone *zone, quire_gfp_t gfp, unsign
 		return 0;
 	if ((gfp & QUIRE_GFP_HIGH) != 0) {
 		mark -= mark / 2;
-		if ((gfp & (QUIRE_GFP_NOWAIT | QUIRE_GFP_NOMEMALLOC)) == QUIRE_GFP_NOWAIT)
+		if ((gfp & (QUIRE_GFP_WAIT | QUIRE_GFP_NOMEMALLOC)) == 0)
 			mark -= mark / 4;
 	}
 	return mark + quire_load(&zone->lowmem_reserve[highest]);
@@ -189,14 +189,17 @@ static inline struct quire_page *try(struct quire *q, const struct request *r)
 static struct quire_page *try_harder(struct quire *q, struct request *r)
 {
 	struct quire_page *page;
+	unsigned tries = 0;
 
 	r->mark = QUIRE_WMARK_MIN;
 	page = try(q, r);
 	if (page)
 		return page;
-	/* What other CPUs keep for themselves may be all that is missing, or the missing buddy. */
-	quire_page_drain(q);
-	page = try(q, r);
+	do {
+		/* What other CPUs keep for themselves may be all that is missing, or the missing buddy. */
+		quire_page_drain(q);
+		page = try(q, r);
+	} while (!page && (r->gfp & QUIRE_GFP_WAIT) != 0 && quire_grace_reclaim(q, &tries));
 	if (!page && (r->gfp & QUIRE_GFP_NOWARN) == 0)
 		quire_port_log(q, QUIRE_LOG_WARN, "page allocation failure");
 	return page;
@@ -259,6 +262,8 @@ static struct quire_page *alloc_from(struct quire *q, const struct quire_node *n
 
 	if (quire_unlikely(order > QUIRE_MAX_ORDER) || ((gfp & rare) != 0 && !place_request(q, &r, node)))
 		return NULL;
+	if ((gfp & QUIRE_GFP_WAIT) != 0)
+		quire_sleep_assert(q);
 	if (quire_fail_now(&q->pages.fail))
 		return NULL;
 	r.list = node->zonelist[r.highest];

@@ -217,8 +217,15 @@ static __attribute__((noinline)) void *alloc_slow(struct quire *q, struct quire_
 			return object;
 		slab = new_slab(q, cache, gfp);
 		if (!slab)
-			return NULL;
+			break;
 	}
+	/* Objects may have come back while pages were waited for. */
+	if ((gfp & QUIRE_GFP_WAIT) != 0) {
+		flags = quire_spin_lock_irq(q, &cache->lock);
+		object = refill(q, cache);
+		quire_spin_unlock_irq(q, &cache->lock, flags);
+	}
+	return object;
 }
 
 void *quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t gfp)
@@ -229,6 +236,8 @@ void *quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t 
 	uint32_t count;
 	void *object;
 
+	if ((gfp & QUIRE_GFP_WAIT) != 0)
+		quire_sleep_assert(q);
 	if (quire_fail_now(&q->slabs.fail))
 		return NULL;
 	flags = quire_port_irq_save(q);

@@ -11,6 +11,7 @@
 
 static struct quire_fail fail; /* as the rooms have one each; this one is for all of them */
 bool (*fail_hook)(void);
+static bool on_purpose, may_reclaim; /* see __wrap_quire_grace_reclaim() */
 static uint64_t chance; /* xorshift's state */
 static unsigned one_in; /* 0: not at random */
 static uintptr_t stack_top;
@@ -132,16 +133,32 @@ void *__wrap_quire_kmalloc(struct quire *q, size_t size, quire_gfp_t gfp)
 	return FAILS() ? NULL : __real_quire_kmalloc(q, size, gfp);
 }
 
+bool __real_quire_grace_reclaim(struct quire *q, unsigned *tries);
+bool __wrap_quire_grace_reclaim(struct quire *q, unsigned *tries);
+
+/*
+ * Where an allocation was failed there is memory, and another try would find it: whoever is to see what comes after want of
+ * memory must not be told that there is use in one.
+ */
+bool __wrap_quire_grace_reclaim(struct quire *q, unsigned *tries)
+{
+	return (may_reclaim || !(on_purpose || fail_hook)) && __real_quire_grace_reclaim(q, tries);
+}
+
 /* ---- Failing ----------------------------------------------------------------------------- */
 
 void fail_at(uint64_t k, bool sticky)
 {
 	fail = (struct quire_fail){.after = k, .sticky = sticky};
+	on_purpose = true;
+	may_reclaim = false;
 }
 
-void fail_at_random(uint64_t seed, unsigned n)
+void fail_at_random(uint64_t seed, unsigned n, bool reclaim)
 {
 	fail = (struct quire_fail){.after = 0};
+	on_purpose = true;
+	may_reclaim = reclaim;
 	chance = (seed + 1) * 0x9e3779b97f4a7c15u;
 	one_in = n;
 }
@@ -149,6 +166,7 @@ void fail_at_random(uint64_t seed, unsigned n)
 unsigned fail_end(void)
 {
 	one_in = 0;
+	on_purpose = false;
 	fail.after = 0;
 	return (unsigned)fail.failed;
 }

@@ -34,8 +34,11 @@
 
 /* The k-th allocation from now fails; sticky: all later ones too. */
 void fail_at(uint64_t k, bool sticky);
-/* Each allocation from now fails with a chance of one in n. */
-void fail_at_random(uint64_t seed, unsigned n);
+/*
+ * Each allocation from now fails with a chance of one in n. reclaim: what waits for a grace period is waited for, if
+ * anything does, and the call may go on after that.
+ */
+void fail_at_random(uint64_t seed, unsigned n, bool reclaim);
 /* No more. How many were failed since fail_at(). */
 unsigned fail_end(void);
 /* While set, called before each allocation, with what locks its caller has: does it fail? */

@@ -106,7 +106,7 @@ static struct quire_vma *area(uint64_t start_page, uint64_t end_page)
 /* An area with an owner of its own. */
 static struct quire_vma *written(struct quire_vma *vma)
 {
-	assert_int_equal(quire_anon_prepare(vma), 0);
+	assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), 0);
 	assert_null(quire_anon_check(q, vma));
 	return vma;
 }
@@ -158,7 +158,7 @@ static void the_first_write_makes_a_root(void **state)
 	struct quire_vma *vma = area(10, 20);
 
 	(void)state;
-	assert_int_equal(quire_anon_prepare(vma), 0);
+	assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), 0);
 	assert_non_null(vma->anon);
 	assert_ptr_equal(vma->anon->root, vma->anon);
 	assert_ptr_equal(vma->anon->parent, vma->anon);
@@ -168,7 +168,7 @@ static void the_first_write_makes_a_root(void **state)
 	assert_int_equal(owners_in_use(), 1);
 
 	struct quire_anon *before = vma->anon;
-	assert_int_equal(quire_anon_prepare(vma), 0);
+	assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), 0);
 	assert_ptr_equal(vma->anon, before);
 	assert_counts(vma->anon, 1, 1, 1);
 }
@@ -281,24 +281,24 @@ static void an_area_that_is_changing_is_looked_up_again(void **state)
 
 	(void)state;
 	vma->anon = QUIRE_ANON_FROZEN;
-	assert_int_equal(quire_anon_prepare(vma), -QUIRE_EAGAIN);
+	assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), -QUIRE_EAGAIN);
 	assert_ptr_equal(vma->anon, QUIRE_ANON_FROZEN);
 	assert_null(vma->chain);
 	/* For its neighbour it has no owner. */
 	written(next);
 	vma->anon = NULL;
 	vma->state = QUIRE_VMA_BUSY;
-	assert_int_equal(quire_anon_prepare(vma), -QUIRE_EAGAIN);
+	assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), -QUIRE_EAGAIN);
 	vma->state = QUIRE_VMA_DEAD;
-	assert_int_equal(quire_anon_prepare(vma), -QUIRE_EAGAIN);
+	assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), -QUIRE_EAGAIN);
 	assert_null(vma->anon);
 	assert_int_equal(owners_in_use(), 1);
 	vma->state = QUIRE_VMA_ALIVE;
-	assert_int_equal(quire_anon_prepare(vma), 0);
+	assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), 0);
 	assert_ptr_equal(vma->anon, next->anon);
 	/* Once there is an owner, none of this matters. */
 	vma->state = QUIRE_VMA_DEAD;
-	assert_int_equal(quire_anon_prepare(vma), 0);
+	assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), 0);
 	vma->state = QUIRE_VMA_ALIVE;
 }
 
@@ -307,7 +307,7 @@ static void a_new_area_is_counted_when_it_becomes_visible(void **state)
 	struct quire_vma *vma = new_area(10, 20), *copy = new_area(10, 20);
 
 	(void)state;
-	assert_int_equal(quire_anon_prepare(vma), 0);
+	assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), 0);
 	assert_counts(vma->anon, 0, 0, 0);
 	quire_anon_link(q, vma);
 	assert_counts(vma->anon, 1, 1, 1);
@@ -342,7 +342,7 @@ static void a_write_without_memory_for_an_owner_is_enomem(void **state)
 	(void)state;
 	for (uint64_t k = 1; k <= 2; k++) {
 		q->slabs.fail.after = k;
-		assert_int_equal(quire_anon_prepare(vma), -QUIRE_ENOMEM);
+		assert_int_equal(quire_anon_prepare(vma, QUIRE_GFP_KERNEL), -QUIRE_ENOMEM);
 		q->slabs.fail.after = 0;
 		assert_null(vma->anon);
 		assert_null(vma->chain);
@@ -571,7 +571,7 @@ static void write_all(void *arg, unsigned cpu)
 	struct race *race = arg;
 
 	for (unsigned i = 0; i < 8; i++)
-		if (quire_anon_prepare(race->vma[(i + cpu * 2) % 8]))
+		if (quire_anon_prepare(race->vma[(i + cpu * 2) % 8], QUIRE_GFP_KERNEL))
 			quire_add_relaxed(&race->bad, 1u);
 }
 

@@ -615,6 +615,77 @@ static void readers_never_see_what_was_freed(void **state)
 	assert_true(s.freed > 1000);
 }
 
+/* Nothing there: no wait. Something: all of it comes, from every CPU. But not for ever. */
+static void reclaim_waits_for_what_is_there_and_only_so_often(void **state)
+{
+	struct host *h = *state;
+	struct note n[2] = { { .ran = 0 } }, late = { .ran = 0 };
+	unsigned tries = 0;
+
+	assert_false(quire_grace_reclaim(&h->q, &tries));
+	assert_int_equal(tries, 0);
+	quire_defer(&h->q, &n[0].deferred, ran);
+	host_set_cpu(3);
+	quire_defer(&h->q, &n[1].deferred, ran);
+	host_set_cpu(0);
+	assert_true(quire_grace_reclaim(&h->q, &tries));
+	assert_int_equal(tries, 1);
+	assert_int_equal(n[0].ran, 1);
+	assert_int_equal(n[1].ran, 1);
+	assert_false(quire_grace_reclaim(&h->q, &tries));
+
+	while (tries < 16) {
+		n[0].ran = 0;
+		quire_defer(&h->q, &n[0].deferred, ran);
+		assert_true(quire_grace_reclaim(&h->q, &tries));
+		assert_int_equal(n[0].ran, 1);
+	}
+	quire_defer(&h->q, &late.deferred, ran);
+	assert_false(quire_grace_reclaim(&h->q, &tries));
+	assert_int_equal(late.ran, 0);
+	quire_grace_wait(&h->q);
+	assert_int_equal(late.ran, 1);
+}
+
+#if QUIRE_DEBUG
+static void nobody_sleeps_with_a_spin_lock_or_while_he_reads(void **state)
+{
+	struct host *h = *state;
+	struct quire_spinlock lock = QUIRE_SPINLOCK_INIT, other = QUIRE_SPINLOCK_INIT;
+	struct quire_mutex mutex = QUIRE_MUTEX_INIT;
+	unsigned long flags;
+
+	assert_true(quire_may_sleep(&h->q));
+	quire_spin_lock(&h->q, &lock);
+	assert_false(quire_may_sleep(&h->q));
+	flags = quire_spin_lock_irq(&h->q, &other);
+	quire_spin_unlock(&h->q, &lock);
+	assert_false(quire_may_sleep(&h->q));
+	host_set_cpu(1);
+	assert_true(quire_may_sleep(&h->q));
+	host_set_cpu(0);
+	quire_spin_unlock_irq(&h->q, &other, flags);
+	assert_true(quire_may_sleep(&h->q));
+	assert_true(quire_spin_trylock(&h->q, &lock));
+	assert_false(quire_may_sleep(&h->q));
+	host_set_cpu(1);
+	assert_false(quire_spin_trylock(&h->q, &lock));
+	assert_true(quire_may_sleep(&h->q));
+	host_set_cpu(0);
+	quire_spin_unlock(&h->q, &lock);
+	assert_true(quire_may_sleep(&h->q));
+
+	quire_grace_enter(&h->q);
+	assert_false(quire_may_sleep(&h->q));
+	host_expect_reports(h);
+	quire_mutex_lock(&h->q, &mutex);
+	host_assert_report(h, "quire_may_sleep");
+	quire_grace_leave(&h->q);
+	assert_true(quire_may_sleep(&h->q));
+	quire_mutex_unlock(&h->q, &mutex);
+}
+#endif
+
 /* ---- Failure injection ------------------------------------------------------------------- */
 
 #if QUIRE_DEBUG
@@ -752,6 +823,10 @@ int main(void)
 		with_host(grace_wait_runs_what_every_cpu_deferred),
 		with_host(reader_inside_holds_reclamation_back),
 		with_host(readers_that_come_later_do_not_hold_it_back),
+		with_host(reclaim_waits_for_what_is_there_and_only_so_often),
+#if QUIRE_DEBUG
+		with_host(nobody_sleeps_with_a_spin_lock_or_while_he_reads),
+#endif
 		with_host(deferred_may_defer_again_without_recursion),
 		with_host(what_waited_long_is_not_lost),
 		with_host(defer_polls_by_itself),

@@ -195,10 +195,12 @@ void step(void)
 	turns--;
 	patience = (unsigned)below(10);
 	late = below(2) != 0;
+	host_set_cpu(1);
 	for (splices = late ? 1 : 1 + (unsigned)below(3); splices && states < MOST_STATES; splices--) {
 		random_splice(model_upto(asked), most_old, most_new);
 		note_state();
 	}
+	host_set_cpu(0);
 	if (late && ix.changes == before + 1) {
 		ix.changes = before;
 		uncounted = 1 + (unsigned)below(10);
@@ -300,7 +302,7 @@ static void walk_some(void)
 
 static void start(uint64_t pages, size_t areas)
 {
-	host = host_new_ready(UINT64_C(64) << 20, 1);
+	host = host_new_ready(UINT64_C(64) << 20, 2);
 	q = &host->q;
 	space = pages;
 	count = 0;

@@ -190,6 +190,98 @@ static void allocation_gets_what_other_cpus_keep(void **state)
 	give_all(h, &pages);
 }
 
+struct waiting {
+	struct quire_deferred deferred;
+	unsigned order;
+};
+
+static void free_waiting(struct quire *q, struct quire_deferred *d)
+{
+	struct waiting *w = quire_container_of(d, struct waiting, deferred);
+
+	quire_page_free(q, quire_virt_to_page(q, w), w->order);
+}
+
+/* Everybody's pages, all taken, wait for a grace period. A reader keeps them from coming back by themselves. */
+static void let_all_wait(struct host *h, unsigned order)
+{
+	struct quire_page *page;
+
+	while ((page = quire_page_alloc(&h->q, QUIRE_GFP_NOWAIT | QUIRE_GFP_NOWARN, order))) {
+		struct waiting *w = quire_page_to_virt(&h->q, page);
+
+		w->order = order;
+		quire_defer(&h->q, &w->deferred, free_waiting);
+	}
+}
+
+/*
+ *	CPU 1 reads    |--------|
+ *	all pages      | wait for it  ...          | are there
+ *	CPU 0 asks                 NOWAIT: NULL  KERNEL: a page
+ */
+static void memory_that_waits_is_waited_for(void **state)
+{
+	static const unsigned orders[] = { 0, 3 };
+	struct host *h = *state;
+	struct quire_page *page;
+	unsigned i;
+
+	for (i = 0; i < QUIRE_ARRAY_SIZE(orders); i++) {
+		host_set_cpu(1);
+		quire_grace_enter(&h->q);
+		host_set_cpu(0);
+		let_all_wait(h, orders[i]);
+		host_set_cpu(1);
+		quire_grace_leave(&h->q);
+		host_set_cpu(0);
+		assert_null(quire_page_alloc(&h->q, QUIRE_GFP_NOWAIT, orders[i]));
+		page = quire_page_alloc(&h->q, QUIRE_GFP_KERNEL, orders[i]);
+		assert_non_null(page);
+		quire_page_free(&h->q, page, orders[i]);
+		quire_page_drain(&h->q);
+		check(h);
+	}
+}
+
+struct patience {
+	struct host *h;
+	uint32_t full, left; /* atomic */
+};
+
+static void ask_while_another_reads(void *arg, unsigned cpu)
+{
+	struct patience *p = arg;
+	struct quire *q = &p->h->q;
+	struct quire_page *page;
+	unsigned i;
+
+	if (cpu == 1) {
+		quire_grace_enter(q);
+		let_all_wait(p->h, 0);
+		__atomic_store_n(&p->full, 1, __ATOMIC_RELEASE);
+		for (i = 0; i < 1000; i++)
+			quire_port_relax(q);
+		__atomic_store_n(&p->left, 1, __ATOMIC_RELEASE);
+		quire_grace_leave(q);
+		return;
+	}
+	while (!__atomic_load_n(&p->full, __ATOMIC_ACQUIRE))
+		quire_port_relax(q);
+	page = quire_page_alloc(q, QUIRE_GFP_KERNEL, 0);
+	assert_non_null(page);
+	assert_true(__atomic_load_n(&p->left, __ATOMIC_ACQUIRE));
+	quire_page_free(q, page, 0);
+}
+
+static void a_reader_in_the_way_is_waited_for(void **state)
+{
+	struct patience p = { .h = *state };
+
+	host_run_cpus(2, ask_while_another_reads, &p);
+	check(p.h);
+}
+
 /* ---- References -------------------------------------------------------------------------- */
 
 static void last_put_frees(void **state)
@@ -628,6 +720,8 @@ int main(void)
 		with_host(pointers_lead_back_to_their_page),
 		with_host(lists_stay_within_their_bounds),
 		with_host(allocation_gets_what_other_cpus_keep),
+		with_host(memory_that_waits_is_waited_for),
+		with_host(a_reader_in_the_way_is_waited_for),
 		with_host(last_put_frees),
 		with_host(free_under_a_reader_is_done_by_the_readers_put),
 		with_host(a_split_block_is_single_pages),

@@ -51,7 +51,7 @@ static void watermarks_are_shared_by_size(void **state)
 /*
  *	free   min       1/2  3/8     0
  *	KERNEL  |
- *	HIGH    |---------|
+ *	HIGH    |---------|          and may wait
  *	ATOMIC  |---------|----|
  *	MEMALLOC|---------|----|------|
  */
@@ -68,9 +68,9 @@ static void each_kind_of_allocation_stops_at_its_mark(void **state)
 	assert_int_equal(quire_free_pages(&h->q), min);
 	check(h);
 	page = quire_page_alloc(&h->q, QUIRE_GFP_ATOMIC, 0);
-	assert_null(quire_page_alloc(&h->q, 0, 0)); /* nothing of what that took is left for others */
+	assert_null(quire_page_alloc(&h->q, QUIRE_GFP_KERNEL, 0)); /* nothing of what that took is left for others */
 	quire_page_put(&h->q, page);
-	assert_int_equal(take_all(h, &pages, QUIRE_GFP_HIGH, 0), min / 2);
+	assert_int_equal(take_all(h, &pages, QUIRE_GFP_KERNEL | QUIRE_GFP_HIGH, 0), min / 2);
 	assert_int_equal(quire_free_pages(&h->q), min - min / 2);
 	assert_null(quire_page_alloc(&h->q, QUIRE_GFP_NOWAIT, 0));
 	assert_null(quire_page_alloc(&h->q, QUIRE_GFP_ATOMIC | QUIRE_GFP_NOMEMALLOC, 0));

@@ -683,6 +683,76 @@ static void exhausted_machine_recovers(void **state)
 	destroy(h, &c);
 }
 
+/*
+ * No page comes back, since one object of each slab stays: but objects do.
+ *
+ *	slabs     |s.......|s.......|s.......|    s: stays; the others wait for a grace period
+ */
+struct chained {
+	struct quire_deferred link;
+	struct chained *next;
+};
+
+static bool share_a_slab(struct host *h, const struct quire_cache *c, void *a, void *b)
+{
+	return quire_page_to_pfn(&h->q, quire_virt_to_page(&h->q, a)) >> c->order ==
+	       quire_page_to_pfn(&h->q, quire_virt_to_page(&h->q, b)) >> c->order;
+}
+
+static void objects_that_wait_are_waited_for(void **state)
+{
+	struct host *h = *state;
+	struct chained *waits = NULL, *stays = NULL, *o, *next;
+	struct quire_list pages;
+	struct quire_page *page;
+	struct quire_cache c;
+	unsigned n;
+
+	quire_list_init(&pages);
+	cache_of(h, &c, 512);
+	for (n = 0; n < 64; n++) {
+		struct chained **list;
+
+		o = quire_cache_alloc(&h->q, &c, 0);
+		for (next = stays; next && !share_a_slab(h, &c, next, o); next = next->next)
+			;
+		list = next ? &waits : &stays;
+		o->next = *list;
+		*list = o;
+	}
+	assert_non_null(waits);
+	while ((page = quire_page_alloc(&h->q, QUIRE_GFP_NOWARN, 0)))
+		quire_list_add(&pages, &page->lru);
+	while ((o = quire_cache_alloc(&h->q, &c, QUIRE_GFP_NOWARN))) { /* what its slabs still have */
+		o->next = stays;
+		stays = o;
+	}
+	host_set_cpu(1);
+	quire_grace_enter(&h->q);
+	host_set_cpu(0);
+	for (; waits; waits = next) {
+		next = waits->next;
+		quire_cache_free_deferred(&h->q, &waits->link);
+	}
+	host_set_cpu(1);
+	quire_grace_leave(&h->q);
+	host_set_cpu(0);
+	assert_null(quire_cache_alloc(&h->q, &c, QUIRE_GFP_NOWAIT | QUIRE_GFP_NOWARN));
+	o = quire_cache_alloc(&h->q, &c, QUIRE_GFP_KERNEL | QUIRE_GFP_NOWARN);
+	assert_non_null(o);
+	quire_cache_free(&h->q, &c, o);
+	while (!quire_list_empty(&pages)) {
+		page = quire_list_first(&pages, struct quire_page, lru);
+		quire_list_del(&page->lru);
+		quire_page_free(&h->q, page, 0);
+	}
+	for (; stays; stays = next) {
+		next = stays->next;
+		quire_cache_free(&h->q, &c, stays);
+	}
+	destroy(h, &c);
+}
+
 /* ---- Many CPUs --------------------------------------------------------------------------- */
 
 #define MAILBOXES 64
@@ -772,6 +842,7 @@ int main(void)
 		with_host(failed_slab_changes_nothing),
 #endif
 		with_host(exhausted_machine_recovers),
+		with_host(objects_that_wait_are_waited_for),
 		with_host(objects_may_be_freed_on_any_cpu),
 	};
 
