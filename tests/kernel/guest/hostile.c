@@ -27,6 +27,7 @@
 #endif
 #define PROCESSES 4
 #define THREADS 2
+#define NO_ROOT 211 /* status of a child that could not be locked in */
 
 static uint64_t state;
 static char *area;
@@ -305,6 +306,9 @@ static void child(unsigned seed, int accesses)
 	open("/tmp/hostile/file", O_RDWR | O_CREAT, 0600);
 	open("/proc/self/maps", O_RDONLY);
 	pipe(ends);
+	/* A path at random that begins with a slash is in the directory that will be cleared, too. */
+	if (chroot("/tmp/hostile"))
+		_exit(NO_ROOT);
 	if (accesses) {
 		access_at_random();
 		_exit(0);
@@ -355,7 +359,7 @@ int main(int argc, char **argv)
 				child(seed + round * PROCESSES + i, i == 0);
 		}
 		for (i = 0; i < PROCESSES; i++) {
-			int status, turn;
+			int status = 0, turn;
 
 			/* What still runs after a while sleeps somewhere, or goes in circles: that is its right. */
 			for (turn = 0;
@@ -364,6 +368,7 @@ int main(int argc, char **argv)
 				usleep(10000);
 			kill(pid[i], SIGKILL);
 			waitpid(pid[i], &status, 0);
+			CHECK(!WIFEXITED(status) || WEXITSTATUS(status) != NO_ROOT);
 		}
 	}
 	chdir("/");
