@@ -24,7 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # name, compiler, meson options, meson test arguments. Where these name suites of which only few programs are part, as
 # under ThreadSanitizer, nothing else is built there; the other configurations build whatever there is.
-FEW = {"pages-16k": "pages", "pages-64k": "pages", "threads": "threads"}
+FEW = {"pages-16k": "pages", "pages-64k": "pages", "threads": "threads", "kernel": "kernel-checks"}
 # Lines are enough for a sanitizer's report (-g1), and take an eighth less time to compile than all there is to say.
 CONFIGURATIONS = [
     ("debug", "gcc", ["--buildtype=debugoptimized", "-Dchecks=enabled",
@@ -44,6 +44,8 @@ CONFIGURATIONS = [
      ["--suite", "pages"]),
     ("threads", "gcc", ["--buildtype=debugoptimized", "-Dchecks=enabled", "-Db_sanitize=thread",
                         "-Dbench=false", "-Dc_args=-g1"], ["--suite", "threads"]),
+    ("kernel", "gcc", ["--buildtype=debugoptimized", "-Dchecks=enabled", "-Dbench=false", "-Dc_args=-g1"],
+     ["--suite", "kernel-checks"]),
 ]
 
 # Sections of a soak, in the order of their stages; those of one stage run at the same time. Section, suite,
