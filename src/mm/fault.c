@@ -397,7 +397,7 @@ enum quire_outcome quire_serve_fault(struct quire_fault *f)
 				continue;
 		}
 		/* In the grace period there was no waiting for memory. */
-		if (r == QUIRE_FAULT_OOM && quire_grace_reclaim(f->q, &tries))
+		if (quire_unlikely(r == QUIRE_FAULT_OOM) && quire_grace_reclaim(f->q, &tries))
 			continue;
 		if (f->populated)
 			trim_tables(f);
