@@ -247,6 +247,50 @@ static void settled_flags(void)
 	passed("flags after CMPXCHG8B");
 }
 
+/* From a MiB to the end: what a machine with so many frames would be, of which the low ones and the last are there. */
+static int survey_up_to(struct quire *q, quire_paddr_t end)
+{
+	const struct quire_range map[] = {
+		{UINT64_C(1) << 20, QUIRE_HIGH_MEMORY_3G, QUIRE_RANGE_USABLE, 0},
+		{end - (UINT64_C(1) << 20), end, QUIRE_RANGE_USABLE, 0},
+	};
+	const struct quire_config config = {
+		.map = map,
+		.nr_ranges = QUIRE_ARRAY_SIZE(map),
+		.zones = 1u << QUIRE_ZONE_NORMAL | 1u << QUIRE_ZONE_HIGHMEM,
+		.high_memory = QUIRE_HIGH_MEMORY_3G,
+	};
+
+	memset(q, 0, sizeof(*q));
+	q->nr_cpus = 1;
+	return quire_page_survey(q, &config);
+}
+
+static int create_space(struct quire *q, uint64_t task_size)
+{
+	const struct quire_layout layout = {.task_size = task_size};
+	struct quire_mm *mm;
+
+	memset(q, 0, sizeof(*q));
+	q->fmt = &quire_pgfmt_x86_64;
+	return quire_mm_create(q, &layout, &mm);
+}
+
+/* Frames and pages of spaces are counted in machine words. What is more than a word counts is refused, and said to be. */
+static void word_limits(void)
+{
+	struct quire *q = quire_vzalloc(Q, sizeof(*q));
+	const uint64_t word = UINT64_C(1) << 32 << QUIRE_PAGE_SHIFT, first = UINT64_C(1) << 20;
+
+	kernel_assert(q);
+	kernel_assert(survey_up_to(q, word - first) == 0);
+	kernel_assert(survey_up_to(q, word + first) == -QUIRE_EINVAL);
+	kernel_assert(QUIRE_INDEX_END < quire_pgfmt_x86_64.user_end);
+	kernel_assert(create_space(q, QUIRE_INDEX_END + QUIRE_PAGE_SIZE) == -QUIRE_EINVAL);
+	quire_vfree(Q, q);
+	passed("more pages than a word counts are refused");
+}
+
 #endif
 
 /* A stack that has run over its end leaves none to say so on: the processor has to go to another. */
@@ -272,6 +316,7 @@ void selftest(const char *what)
 	shoot_downs();
 #ifdef __i386__
 	settled_flags();
+	word_limits();
 #endif
 	passed("all passed");
 }
