@@ -244,7 +244,8 @@ static struct quire_page *alloc_frame(struct quire_fault *f, quire_gfp_t gfp)
 enum quire_outcome quire_fault_take_frame(struct quire_fault *f, bool zeroed)
 {
 	if (!f->frame) {
-		f->frame = alloc_frame(f, QUIRE_GFP_HIGHMEM | (zeroed ? QUIRE_GFP_ZERO : 0));
+		f->frame = alloc_frame(f, QUIRE_GFP_HIGHMEM | QUIRE_GFP_NOWARN |
+						  (zeroed ? QUIRE_GFP_ZERO : 0));
 		if (!f->frame)
 			return QUIRE_FAULT_OOM;
 		f->frame_is_zero = zeroed;
@@ -264,7 +265,7 @@ enum quire_outcome quire_fault_take_owner(struct quire_fault *f)
 		return QUIRE_FAULT_DONE;
 	if (!f->populated)
 		return quire_fault_make_leaf(f);
-	switch (quire_anon_prepare(f->vma, QUIRE_GFP_NOWAIT)) {
+	switch (quire_anon_prepare(f->vma, QUIRE_GFP_NOWAIT | QUIRE_GFP_NOWARN)) {
 	case 0:
 		return QUIRE_FAULT_DONE;
 	case -QUIRE_EAGAIN:
@@ -431,6 +432,7 @@ int quire_fault(struct quire_mm *mm, quire_uaddr_t addr, uint32_t access, struct
 		sig->code = 0;
 		return 0;
 	case QUIRE_FAULT_OOM:
+		quire_port_log(mm->q, QUIRE_LOG_WARN, "page fault: no memory");
 		sig->signo = QUIRE_SIGKILL;
 		sig->code = 0;
 		return -QUIRE_ENOMEM;

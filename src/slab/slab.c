@@ -201,6 +201,23 @@ static void *refill(struct quire *q, struct quire_cache *cache)
 	return object;
 }
 
+/* While pages were waited for, objects may have come back, to this CPU or to the slabs. */
+static void *take_returned(struct quire *q, struct quire_cache *cache)
+{
+	unsigned long flags = quire_spin_lock_irq(q, &cache->lock);
+	struct quire_magazine *m = &cache->cpu[quire_port_cpu(q)];
+	void *object;
+
+	if (m->count != 0) {
+		object = m->object[m->count - 1];
+		quire_store(&m->count, m->count - 1);
+	} else {
+		object = refill(q, cache);
+	}
+	quire_spin_unlock_irq(q, &cache->lock, flags);
+	return object;
+}
+
 static __attribute__((noinline)) void *alloc_slow(struct quire *q, struct quire_cache *cache, quire_gfp_t gfp)
 {
 	struct quire_page *slab = NULL;
@@ -219,13 +236,7 @@ static __attribute__((noinline)) void *alloc_slow(struct quire *q, struct quire_
 		if (!slab)
 			break;
 	}
-	/* Objects may have come back while pages were waited for. */
-	if ((gfp & QUIRE_GFP_WAIT) != 0) {
-		flags = quire_spin_lock_irq(q, &cache->lock);
-		object = refill(q, cache);
-		quire_spin_unlock_irq(q, &cache->lock, flags);
-	}
-	return object;
+	return (gfp & QUIRE_GFP_WAIT) != 0 ? take_returned(q, cache) : NULL;
 }
 
 void *quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t gfp)

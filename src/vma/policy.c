@@ -253,7 +253,9 @@ struct quire_page *quire_page_alloc_policy(struct quire *q, const struct quire_m
 	case QUIRE_MPOL_BIND:
 		return quire_page_alloc_mask(q, here, policy->nodes, gfp, 0);
 	case QUIRE_MPOL_PREFERRED_MANY:
-		page = quire_page_alloc_mask(q, here, policy->nodes, gfp | QUIRE_GFP_NOWARN, 0);
+		/* There is memory elsewhere: nothing is waited for. */
+		page = quire_page_alloc_mask(q, here, policy->nodes,
+					     (gfp & ~QUIRE_GFP_WAIT) | QUIRE_GFP_NOWARN, 0);
 		return page ? page : quire_page_alloc_node(q, here, gfp, 0);
 	case QUIRE_MPOL_INTERLEAVE:
 	case QUIRE_MPOL_WEIGHTED_INTERLEAVE:
