@@ -26,7 +26,8 @@ void quire_spin_count(struct quire *q, int more)
 {
 	struct quire_grace_cpu *c = &q->grace.cpu[quire_port_cpu(q)];
 
-	quire_store(&c->spins, quire_load(&c->spins) + (uint32_t)more);
+	/* Nobody else's, and so no point for the explorer to switch at: no quire_store(). */
+	__atomic_store_n(&c->spins, quire_peek(&c->spins) + (uint32_t)more, __ATOMIC_RELAXED);
 }
 
 bool quire_may_sleep(struct quire *q)
@@ -35,7 +36,7 @@ bool quire_may_sleep(struct quire *q)
 
 	/* As in quire_in_grace(). */
 	quire_port_preempt_disable(q);
-	spins = quire_load(&q->grace.cpu[quire_port_cpu(q)].spins);
+	spins = quire_peek(&q->grace.cpu[quire_port_cpu(q)].spins);
 	quire_port_preempt_enable(q);
 	return !spins && !quire_in_grace(q) && !quire_port_in_interrupt(q);
 }
