@@ -32,13 +32,15 @@ void quire_spin_count(struct quire *q, int more)
 
 bool quire_may_sleep(struct quire *q)
 {
-	uint32_t spins;
+	const struct quire_grace_cpu *c;
+	bool may;
 
 	/* As in quire_in_grace(). */
 	quire_port_preempt_disable(q);
-	spins = quire_peek(&q->grace.cpu[quire_port_cpu(q)].spins);
+	c = &q->grace.cpu[quire_port_cpu(q)];
+	may = !quire_peek(&c->spins) && !quire_peek(&c->nesting) && !quire_port_in_interrupt(q);
 	quire_port_preempt_enable(q);
-	return !spins && !quire_in_grace(q) && !quire_port_in_interrupt(q);
+	return may;
 }
 
 /*

@@ -183,44 +183,32 @@ static void put_objects(struct quire *q, struct quire_cache *cache, void *const 
 
 /* ---- Magazines --------------------------------------------------------------------------- */
 
-/* One object and, for the next allocations, half a magazine more. The lock is held. NULL: the slabs are used up. */
+/*
+ * One object. Of this CPU's magazine, if there is one by now; else of the slabs and, for the next allocations, half a
+ * magazine more. The lock is held. NULL: the slabs are used up.
+ */
 static void *refill(struct quire *q, struct quire_cache *cache)
 {
-	struct quire_magazine *m = &cache->cpu[quire_port_cpu(q)];
-	uint32_t wanted = cache->magazine / 2, count = m->count;
-	void *object;
-
-	/* The usual way here is an empty magazine: nothing left to ask it to give back. */
-	if (count == 0)
-		quire_store(&m->capacity, cache->magazine);
-	if (take_objects(q, cache, &object, 1) == 0)
-		return NULL;
-	if (wanted > cache->magazine - count)
-		wanted = cache->magazine - count;
-	quire_store(&m->count, count + take_objects(q, cache, m->object + count, wanted));
-	return object;
-}
-
-/* While pages were waited for, objects may have come back, to this CPU or to the slabs. */
-static void *take_returned(struct quire *q, struct quire_cache *cache)
-{
-	unsigned long flags = quire_spin_lock_irq(q, &cache->lock);
 	struct quire_magazine *m = &cache->cpu[quire_port_cpu(q)];
 	void *object;
 
 	if (m->count != 0) {
 		object = m->object[m->count - 1];
 		quire_store(&m->count, m->count - 1);
-	} else {
-		object = refill(q, cache);
+		return object;
 	}
-	quire_spin_unlock_irq(q, &cache->lock, flags);
+	/* It is empty: nothing left to ask it to give back. */
+	quire_store(&m->capacity, cache->magazine);
+	if (take_objects(q, cache, &object, 1) == 0)
+		return NULL;
+	quire_store(&m->count, take_objects(q, cache, m->object, cache->magazine / 2));
 	return object;
 }
 
 static __attribute__((noinline)) void *alloc_slow(struct quire *q, struct quire_cache *cache, quire_gfp_t gfp)
 {
 	struct quire_page *slab = NULL;
+	bool last = false;
 	unsigned long flags;
 	void *object;
 
@@ -230,13 +218,12 @@ static __attribute__((noinline)) void *alloc_slow(struct quire *q, struct quire_
 			add_slab(q, cache, slab);
 		object = refill(q, cache);
 		quire_spin_unlock_irq(q, &cache->lock, flags);
-		if (object)
+		if (object || last)
 			return object;
 		slab = new_slab(q, cache, gfp);
-		if (!slab)
-			break;
+		/* While pages were waited for, objects may have come back. */
+		last = !slab;
 	}
-	return (gfp & QUIRE_GFP_WAIT) != 0 ? take_returned(q, cache) : NULL;
 }
 
 void *quire_cache_alloc(struct quire *q, struct quire_cache *cache, quire_gfp_t gfp)

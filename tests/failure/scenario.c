@@ -71,11 +71,11 @@ static void expect_after(const struct scenario *s, struct expected *e)
 	finish(s);
 }
 
-/* It has met with a failure: the answer, the checks, the state. makes_do: it may have got through all the same. */
+/* It has met with a failure: the answer, the checks, the state. reclaim: it may have got through at another try. */
 static void judge(const struct scenario *s, int64_t answer, const struct expected *e,
-		  bool makes_do, const char *when)
+		  bool reclaim, const char *when)
 {
-	bool got_through = makes_do && is_success(s, answer);
+	bool got_through = ((s->flags & MAKES_DO) || reclaim) && is_success(s, answer);
 	bool half = (s->flags & KEEPS_AREAS) && (got_through || answer == s->failure2);
 	char *now;
 
@@ -118,7 +118,7 @@ static void each_fails(const struct scenario *s, bool sticky)
 			break;
 		}
 		nr_failures++;
-		judge(s, answer, &e, (s->flags & MAKES_DO) != 0, when);
+		judge(s, answer, &e, false, when);
 		if (needs_fresh_world(s)) {
 			if ((s->flags & MAKES_DO) && is_success(s, answer) && s->after)
 				s->after();
@@ -152,7 +152,7 @@ static void with_few_pages(const struct scenario *s)
 		if (is_success(s, answer))
 			break;
 		nr_short++;
-		judge(s, answer, &e, (s->flags & MAKES_DO) != 0, when);
+		judge(s, answer, &e, false, when);
 		if (needs_fresh_world(s)) {
 			world_end();
 			begin(s);
@@ -195,7 +195,7 @@ static void fail_at_random_once(const struct scenario *s, uint64_t seed)
 	fail_at_random(seed, n, reclaim);
 	answer = s->call();
 	if (fail_end())
-		judge(s, answer, &e, reclaim || (s->flags & MAKES_DO) != 0, when);
+		judge(s, answer, &e, reclaim, when);
 	else if (!is_success(s, answer))
 		fail_msg("%s: with memory it answered %lld", s->name, (long long)answer);
 	nr_random++;

@@ -172,11 +172,6 @@ static void a_load_waits_until_the_hole_is_there(void **state)
 	assert_null(disk_delete(race.disk));
 }
 
-static int setup(void **state)
-{
-	return space_setup_cpus(state, 2);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -184,7 +179,7 @@ int main(void)
 		space_test(a_hole_zeroes_parts_of_pages),
 		space_test(a_hole_whose_ends_cannot_be_read_changes_nothing),
 		space_test(extending_never_cuts),
-		cmocka_unit_test_setup_teardown(a_load_waits_until_the_hole_is_there, setup, space_teardown),
+		space_test_two_cpus(a_load_waits_until_the_hole_is_there),
 	};
 
 	return cmocka_run_group_tests_name("hole", tests, NULL, NULL);

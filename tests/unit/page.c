@@ -190,16 +190,12 @@ static void allocation_gets_what_other_cpus_keep(void **state)
 	give_all(h, &pages);
 }
 
-struct waiting {
-	struct quire_deferred deferred;
-	unsigned order;
-};
-
-static void free_waiting(struct quire *q, struct quire_deferred *d)
+/* The page that it lies in. */
+static void free_page_of(struct quire *q, struct quire_deferred *d)
 {
-	struct waiting *w = quire_container_of(d, struct waiting, deferred);
+	struct quire_page *page = quire_virt_to_page(q, d);
 
-	quire_page_free(q, quire_virt_to_page(q, w), w->order);
+	quire_page_free(q, page, quire_page_order(page));
 }
 
 /* Everybody's pages, all taken, wait for a grace period. A reader keeps them from coming back by themselves. */
@@ -207,12 +203,8 @@ static void let_all_wait(struct host *h, unsigned order)
 {
 	struct quire_page *page;
 
-	while ((page = quire_page_alloc(&h->q, QUIRE_GFP_NOWAIT | QUIRE_GFP_NOWARN, order))) {
-		struct waiting *w = quire_page_to_virt(&h->q, page);
-
-		w->order = order;
-		quire_defer(&h->q, &w->deferred, free_waiting);
-	}
+	while ((page = quire_page_alloc(&h->q, QUIRE_GFP_NOWAIT | QUIRE_GFP_NOWARN, order)))
+		quire_defer(&h->q, quire_page_to_virt(&h->q, page), free_page_of);
 }
 
 /*

@@ -304,11 +304,6 @@ static void change_or_read(struct machine *m, unsigned cpu, void *arg)
 	}
 }
 
-static int setup_two_cpus(void **state)
-{
-	return space_setup_cpus(state, 2);
-}
-
 static void test_maps_ascends_while_another_cpu_maps(void **state)
 {
 	static struct race race;
@@ -1130,8 +1125,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		space_test(test_maps_of_an_empty_space_is_empty),
-		cmocka_unit_test_setup_teardown(test_maps_ascends_while_another_cpu_maps,
-						setup_two_cpus, space_teardown),
+		space_test_two_cpus(test_maps_ascends_while_another_cpu_maps),
 		space_test(test_smaps_of_one_area),
 		space_test(test_smaps_divides_pages_among_two_and_three_spaces),
 		space_test(test_smaps_of_file_mappings),

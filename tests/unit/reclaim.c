@@ -14,13 +14,10 @@
 #define FAR (BASE + (UINT64_C(512) << 20)) /* where there are no tables yet */
 #define TURNS 200			   /* of relaxing: the reader stands for so long after CPU 0 was seen to ask */
 
-struct waiting {
-	struct quire_deferred deferred;
-};
-
-static void free_waiting(struct quire *q, struct quire_deferred *d)
+/* The page that it lies in. */
+static void free_page_of(struct quire *q, struct quire_deferred *d)
 {
-	quire_page_free(q, quire_virt_to_page(q, quire_container_of(d, struct waiting, deferred)), 0);
+	quire_page_free(q, quire_virt_to_page(q, d), 0);
 }
 
 struct patience {
@@ -39,7 +36,7 @@ static void set_flag(uint32_t *word)
 	__atomic_store_n(word, 1, __ATOMIC_RELEASE);
 }
 
-/* And all areas that are left in slabs which are in use. */
+/* All pages, and all areas that are left in slabs which are in use, wait for a grace period. */
 static void let_all_wait(struct quire *q)
 {
 	const quire_gfp_t gfp = QUIRE_GFP_NOWAIT | QUIRE_GFP_NOWARN;
@@ -48,7 +45,7 @@ static void let_all_wait(struct quire *q)
 
 	(void)quire_slab_shrink_quiet(q);
 	while ((page = quire_page_alloc(q, gfp, 0)))
-		quire_defer(q, &((struct waiting *)quire_page_to_virt(q, page))->deferred, free_waiting);
+		quire_defer(q, quire_page_to_virt(q, page), free_page_of);
 	while ((vma = quire_cache_alloc(q, &q->mms.vma_cache, gfp)))
 		quire_cache_free_deferred(q, &vma->deferred);
 }
@@ -254,25 +251,18 @@ static void test_fork_waits_for_memory(void **state)
 	put_space(child);
 }
 
-static int setup_two_cpus(void **state)
-{
-	return space_setup_cpus(state, 2);
-}
-
-#define waiting_test(fn) cmocka_unit_test_setup_teardown(fn, setup_two_cpus, space_teardown)
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		waiting_test(test_a_first_store_waits_for_memory),
-		waiting_test(test_a_copy_waits_for_memory),
-		waiting_test(test_a_page_of_a_file_waits_for_memory),
-		waiting_test(test_a_page_of_shared_memory_waits_for_memory),
-		waiting_test(test_a_new_area_waits_for_memory),
-		waiting_test(test_a_split_waits_for_memory),
-		waiting_test(test_a_move_waits_for_memory),
-		waiting_test(test_guards_wait_for_memory),
-		waiting_test(test_fork_waits_for_memory),
+		space_test_two_cpus(test_a_first_store_waits_for_memory),
+		space_test_two_cpus(test_a_copy_waits_for_memory),
+		space_test_two_cpus(test_a_page_of_a_file_waits_for_memory),
+		space_test_two_cpus(test_a_page_of_shared_memory_waits_for_memory),
+		space_test_two_cpus(test_a_new_area_waits_for_memory),
+		space_test_two_cpus(test_a_split_waits_for_memory),
+		space_test_two_cpus(test_a_move_waits_for_memory),
+		space_test_two_cpus(test_guards_wait_for_memory),
+		space_test_two_cpus(test_fork_waits_for_memory),
 	};
 
 	return cmocka_run_group_tests_name("reclaim", tests, NULL, NULL);

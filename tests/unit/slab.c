@@ -683,11 +683,6 @@ static void exhausted_machine_recovers(void **state)
 	destroy(h, &c);
 }
 
-/*
- * No page comes back, since one object of each slab stays: but objects do.
- *
- *	slabs     |s.......|s.......|s.......|    s: stays; the others wait for a grace period
- */
 struct chained {
 	struct quire_deferred link;
 	struct chained *next;
@@ -699,6 +694,11 @@ static bool share_a_slab(struct host *h, const struct quire_cache *c, void *a, v
 	       quire_page_to_pfn(&h->q, quire_virt_to_page(&h->q, b)) >> c->order;
 }
 
+/*
+ * No page comes back, since one object of each slab stays: but objects do.
+ *
+ *	slabs     |s.......|s.......|s.......|    s: stays; the others wait for a grace period
+ */
 static void objects_that_wait_are_waited_for(void **state)
 {
 	struct host *h = *state;

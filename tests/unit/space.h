@@ -78,6 +78,11 @@ static inline int space_setup(void **state)
 	return space_setup_cpus(state, 1);
 }
 
+static inline int space_setup_two_cpus(void **state)
+{
+	return space_setup_cpus(state, 2);
+}
+
 static inline int space_teardown(void **state)
 {
 	(void)state;
@@ -88,6 +93,7 @@ static inline int space_teardown(void **state)
 }
 
 #define space_test(fn) cmocka_unit_test_setup_teardown(fn, space_setup, space_teardown)
+#define space_test_two_cpus(fn) cmocka_unit_test_setup_teardown(fn, space_setup_two_cpus, space_teardown)
 
 /* An area of npages at addr with exactly these flags. */
 static inline void put_area(struct quire_mm *mm, uint64_t addr, uint64_t npages, uint64_t flags)

@@ -113,18 +113,11 @@ static void test_pages_move_while_a_fault_fails_beside_them(void **state)
 	race_with(move_there);
 }
 
-static int setup_two_cpus(void **state)
-{
-	return space_setup_cpus(state, 2);
-}
-
-#define race_test(fn) cmocka_unit_test_setup_teardown(fn, setup_two_cpus, space_teardown)
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		race_test(test_guards_are_set_while_a_fault_fails_beside_them),
-		race_test(test_pages_move_while_a_fault_fails_beside_them),
+		space_test_two_cpus(test_guards_are_set_while_a_fault_fails_beside_them),
+		space_test_two_cpus(test_pages_move_while_a_fault_fails_beside_them),
 	};
 
 	return cmocka_run_group_tests_name("trim", tests, NULL, NULL);
